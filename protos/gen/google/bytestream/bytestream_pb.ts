@@ -2,6 +2,26 @@
 // @generated from file google/bytestream/bytestream.proto (package google.bytestream, syntax proto3)
 /* eslint-disable */
 
+// Streams of bytes by name: how blobs that are too large for a batch go in and out of the CAS.
+//
+// REAPI defines the names. To read:
+// - `{instance_name}/blobs/{digest_function/}{hash}/{size}`
+// - `{instance_name}/compressed-blobs/{compressor}/{digest_function/}{hash}/{size}`
+//
+// To write:
+// - `{instance_name}/uploads/{uuid}/blobs/{digest_function/}{hash}/{size}{/metadata}`
+// - `{instance_name}/uploads/{uuid}/compressed-blobs/{compressor}/{digest_function/}{hash}/{size}{/metadata}`
+//
+// In these:
+// - an empty instance_name goes together with its slash. One with slashes has none of the words `blobs`, `uploads`,
+//   `compressed-blobs`, `actions`, `actionResults`, `operations` and `capabilities` as a segment, so that the first
+//   such word ends it.
+// - uuid is the client's, new for each upload: two uploads of the same blob don't disturb each other.
+// - hash and size are those of the uncompressed blob, in the compressed forms too.
+// - compressor and digest_function are the lower-case names of the enums. The function stands there only where the
+//   length of the hash doesn't give it away (SHA256TREE, BLAKE3, GITSHA1).
+// - metadata, as many segments as the client likes, means nothing to the server.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,6 +33,8 @@ export const file_google_bytestream_bytestream: GenFile = /*@__PURE__*/
   fileDesc("CiJnb29nbGUvYnl0ZXN0cmVhbS9ieXRlc3RyZWFtLnByb3RvEhFnb29nbGUuYnl0ZXN0cmVhbSJNCgtSZWFkUmVxdWVzdBIVCg1yZXNvdXJjZV9uYW1lGAEgASgJEhMKC3JlYWRfb2Zmc2V0GAIgASgDEhIKCnJlYWRfbGltaXQYAyABKAMiHAoMUmVhZFJlc3BvbnNlEgwKBGRhdGEYCiABKAwiXwoMV3JpdGVSZXF1ZXN0EhUKDXJlc291cmNlX25hbWUYASABKAkSFAoMd3JpdGVfb2Zmc2V0GAIgASgDEhQKDGZpbmlzaF93cml0ZRgDIAEoCBIMCgRkYXRhGAogASgMIicKDVdyaXRlUmVzcG9uc2USFgoOY29tbWl0dGVkX3NpemUYASABKAMiMAoXUXVlcnlXcml0ZVN0YXR1c1JlcXVlc3QSFQoNcmVzb3VyY2VfbmFtZRgBIAEoCSJEChhRdWVyeVdyaXRlU3RhdHVzUmVzcG9uc2USFgoOY29tbWl0dGVkX3NpemUYASABKAMSEAoIY29tcGxldGUYAiABKAgykgIKCkJ5dGVTdHJlYW0SSQoEUmVhZBIeLmdvb2dsZS5ieXRlc3RyZWFtLlJlYWRSZXF1ZXN0Gh8uZ29vZ2xlLmJ5dGVzdHJlYW0uUmVhZFJlc3BvbnNlMAESTAoFV3JpdGUSHy5nb29nbGUuYnl0ZXN0cmVhbS5Xcml0ZVJlcXVlc3QaIC5nb29nbGUuYnl0ZXN0cmVhbS5Xcml0ZVJlc3BvbnNlKAESawoQUXVlcnlXcml0ZVN0YXR1cxIqLmdvb2dsZS5ieXRlc3RyZWFtLlF1ZXJ5V3JpdGVTdGF0dXNSZXF1ZXN0GisuZ29vZ2xlLmJ5dGVzdHJlYW0uUXVlcnlXcml0ZVN0YXR1c1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
+ * The request of Read.
+ *
  * @generated from message google.bytestream.ReadRequest
  */
 export type ReadRequest = Message<"google.bytestream.ReadRequest"> & {
@@ -22,11 +44,15 @@ export type ReadRequest = Message<"google.bytestream.ReadRequest"> & {
   resourceName: string;
 
   /**
+   * Where to begin, in bytes of the uncompressed blob, whatever form is read. Negative is OUT_OF_RANGE.
+   *
    * @generated from field: int64 read_offset = 2;
    */
   readOffset: bigint;
 
   /**
+   * The most bytes to send; 0 means up to the end. Must be 0 for a compressed read.
+   *
    * @generated from field: int64 read_limit = 3;
    */
   readLimit: bigint;
@@ -40,6 +66,8 @@ export const ReadRequestSchema: GenMessage<ReadRequest> = /*@__PURE__*/
   messageDesc(file_google_bytestream_bytestream, 0);
 
 /**
+ * A piece of the blob. Pieces may be of any size, and follow each other without a gap.
+ *
  * @generated from message google.bytestream.ReadResponse
  */
 export type ReadResponse = Message<"google.bytestream.ReadResponse"> & {
@@ -57,20 +85,29 @@ export const ReadResponseSchema: GenMessage<ReadResponse> = /*@__PURE__*/
   messageDesc(file_google_bytestream_bytestream, 1);
 
 /**
+ * A piece of an upload.
+ *
  * @generated from message google.bytestream.WriteRequest
  */
 export type WriteRequest = Message<"google.bytestream.WriteRequest"> & {
   /**
+   * Must be set in the first message; in later ones empty or the same.
+   *
    * @generated from field: string resource_name = 1;
    */
   resourceName: string;
 
   /**
+   * Where data belongs, in bytes of what is sent (the compressed form for a compressed upload). In the first message 0
+   * or the committed size; from then on the end of the message before.
+   *
    * @generated from field: int64 write_offset = 2;
    */
   writeOffset: bigint;
 
   /**
+   * This is the last message. Without it the upload stays open.
+   *
    * @generated from field: bool finish_write = 3;
    */
   finishWrite: boolean;
@@ -89,10 +126,15 @@ export const WriteRequestSchema: GenMessage<WriteRequest> = /*@__PURE__*/
   messageDesc(file_google_bytestream_bytestream, 2);
 
 /**
+ * The answer of Write.
+ *
  * @generated from message google.bytestream.WriteResponse
  */
 export type WriteResponse = Message<"google.bytestream.WriteResponse"> & {
   /**
+   * The size of the blob; for a compressed upload the compressed bytes that were received, or -1 if the blob was there
+   * already and the upload was cut short.
+   *
    * @generated from field: int64 committed_size = 1;
    */
   committedSize: bigint;
@@ -106,10 +148,14 @@ export const WriteResponseSchema: GenMessage<WriteResponse> = /*@__PURE__*/
   messageDesc(file_google_bytestream_bytestream, 3);
 
 /**
+ * The request of QueryWriteStatus.
+ *
  * @generated from message google.bytestream.QueryWriteStatusRequest
  */
 export type QueryWriteStatusRequest = Message<"google.bytestream.QueryWriteStatusRequest"> & {
   /**
+   * The name under which the upload was begun.
+   *
    * @generated from field: string resource_name = 1;
    */
   resourceName: string;
@@ -123,15 +169,21 @@ export const QueryWriteStatusRequestSchema: GenMessage<QueryWriteStatusRequest> 
   messageDesc(file_google_bytestream_bytestream, 4);
 
 /**
+ * The answer of QueryWriteStatus.
+ *
  * @generated from message google.bytestream.QueryWriteStatusResponse
  */
 export type QueryWriteStatusResponse = Message<"google.bytestream.QueryWriteStatusResponse"> & {
   /**
+   * The write_offset from which to go on: everything before it is durable.
+   *
    * @generated from field: int64 committed_size = 1;
    */
   committedSize: bigint;
 
   /**
+   * The blob is stored, by this upload or another one.
+   *
    * @generated from field: bool complete = 2;
    */
   complete: boolean;
@@ -145,10 +197,15 @@ export const QueryWriteStatusResponseSchema: GenMessage<QueryWriteStatusResponse
   messageDesc(file_google_bytestream_bytestream, 5);
 
 /**
+ * Every name is of one of the forms above; another is INVALID_ARGUMENT.
+ *
  * @generated from service google.bytestream.ByteStream
  */
 export const ByteStream: GenService<{
   /**
+   * Streams a blob. NOT_FOUND if it is not stored, OUT_OF_RANGE if read_offset lies behind its end, INVALID_ARGUMENT if
+   * the name is malformed.
+   *
    * @generated from rpc google.bytestream.ByteStream.Read
    */
   read: {
@@ -157,6 +214,13 @@ export const ByteStream: GenService<{
     output: typeof ReadResponseSchema;
   },
   /**
+   * Stores a blob, and answers once it is durable. If the blob is there already, the server may answer before the
+   * client has sent everything; the client then stops sending. A stream that breaks can be resumed under the same name
+   * from the committed_size that QueryWriteStatus gives.
+   *
+   * INVALID_ARGUMENT if the name is malformed, the bytes don't have the digest, or an offset doesn't fit;
+   * RESOURCE_EXHAUSTED if the blob is too large.
+   *
    * @generated from rpc google.bytestream.ByteStream.Write
    */
   write: {
@@ -165,6 +229,8 @@ export const ByteStream: GenService<{
     output: typeof WriteResponseSchema;
   },
   /**
+   * How much of an upload has arrived. NOT_FOUND if neither the upload nor the blob is known: the upload starts anew.
+   *
    * @generated from rpc google.bytestream.ByteStream.QueryWriteStatus
    */
   queryWriteStatus: {

@@ -2,6 +2,9 @@
 // @generated from file google/longrunning/operations.proto (package google.longrunning, syntax proto3)
 /* eslint-disable */
 
+// Handles of work that outlives the call that began it. Execution streams its progress as Operations; this service
+// finds them again by name.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Any, Duration, EmptySchema } from "@bufbuild/protobuf/wkt";
@@ -17,20 +20,28 @@ export const file_google_longrunning_operations: GenFile = /*@__PURE__*/
   fileDesc("CiNnb29nbGUvbG9uZ3J1bm5pbmcvb3BlcmF0aW9ucy5wcm90bxISZ29vZ2xlLmxvbmdydW5uaW5nIqgBCglPcGVyYXRpb24SDAoEbmFtZRgBIAEoCRImCghtZXRhZGF0YRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSDAoEZG9uZRgDIAEoCBIjCgVlcnJvchgEIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSAASKAoIcmVzcG9uc2UYBSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SABCCAoGcmVzdWx0IiMKE0dldE9wZXJhdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSJ8ChVMaXN0T3BlcmF0aW9uc1JlcXVlc3QSDgoGZmlsdGVyGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEgwKBG5hbWUYBCABKAkSHgoWcmV0dXJuX3BhcnRpYWxfc3VjY2VzcxgFIAEoCCJ5ChZMaXN0T3BlcmF0aW9uc1Jlc3BvbnNlEjEKCm9wZXJhdGlvbnMYASADKAsyHS5nb29nbGUubG9uZ3J1bm5pbmcuT3BlcmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRITCgt1bnJlYWNoYWJsZRgDIAMoCSImChZDYW5jZWxPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiJgoWRGVsZXRlT3BlcmF0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIlAKFFdhaXRPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI9Cg1PcGVyYXRpb25JbmZvEhUKDXJlc3BvbnNlX3R5cGUYASABKAkSFQoNbWV0YWRhdGFfdHlwZRgCIAEoCTLVAwoKT3BlcmF0aW9ucxJnCg5MaXN0T3BlcmF0aW9ucxIpLmdvb2dsZS5sb25ncnVubmluZy5MaXN0T3BlcmF0aW9uc1JlcXVlc3QaKi5nb29nbGUubG9uZ3J1bm5pbmcuTGlzdE9wZXJhdGlvbnNSZXNwb25zZRJWCgxHZXRPcGVyYXRpb24SJy5nb29nbGUubG9uZ3J1bm5pbmcuR2V0T3BlcmF0aW9uUmVxdWVzdBodLmdvb2dsZS5sb25ncnVubmluZy5PcGVyYXRpb24SVQoPRGVsZXRlT3BlcmF0aW9uEiouZ29vZ2xlLmxvbmdydW5uaW5nLkRlbGV0ZU9wZXJhdGlvblJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSVQoPQ2FuY2VsT3BlcmF0aW9uEiouZ29vZ2xlLmxvbmdydW5uaW5nLkNhbmNlbE9wZXJhdGlvblJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSWAoNV2FpdE9wZXJhdGlvbhIoLmdvb2dsZS5sb25ncnVubmluZy5XYWl0T3BlcmF0aW9uUmVxdWVzdBodLmdvb2dsZS5sb25ncnVubmluZy5PcGVyYXRpb25iBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_empty, file_google_rpc_status]);
 
 /**
+ * A piece of work and where it stands.
+ *
  * @generated from message google.longrunning.Operation
  */
 export type Operation = Message<"google.longrunning.Operation"> & {
   /**
+   * Chosen by the server, unique, and meaningful to it alone.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * Progress; for an execution an ExecuteOperationMetadata.
+   *
    * @generated from field: google.protobuf.Any metadata = 2;
    */
   metadata?: Any | undefined;
 
   /**
+   * False: result is unset and the work goes on. True: it is over and result is set.
+   *
    * @generated from field: bool done = 3;
    */
   done: boolean;
@@ -40,12 +51,16 @@ export type Operation = Message<"google.longrunning.Operation"> & {
    */
   result: {
     /**
+     * The operation failed or was cancelled.
+     *
      * @generated from field: google.rpc.Status error = 4;
      */
     value: Status;
     case: "error";
   } | {
     /**
+     * The operation succeeded; for an execution an ExecuteResponse, which has a status of its own.
+     *
      * @generated from field: google.protobuf.Any response = 5;
      */
     value: Any;
@@ -61,6 +76,8 @@ export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
   messageDesc(file_google_longrunning_operations, 0);
 
 /**
+ * The request of GetOperation.
+ *
  * @generated from message google.longrunning.GetOperationRequest
  */
 export type GetOperationRequest = Message<"google.longrunning.GetOperationRequest"> & {
@@ -78,30 +95,42 @@ export const GetOperationRequestSchema: GenMessage<GetOperationRequest> = /*@__P
   messageDesc(file_google_longrunning_operations, 1);
 
 /**
+ * The request of ListOperations.
+ *
  * @generated from message google.longrunning.ListOperationsRequest
  */
 export type ListOperationsRequest = Message<"google.longrunning.ListOperationsRequest"> & {
   /**
+   * Narrows the list, in the server's own terms.
+   *
    * @generated from field: string filter = 1;
    */
   filter: string;
 
   /**
+   * The most operations in the answer; 0 leaves it to the server.
+   *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
+   * next_page_token of the answer before, for the page that follows it.
+   *
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
 
   /**
+   * Whose operations: what their names begin with, `{instance_name}/operations`.
+   *
    * @generated from field: string name = 4;
    */
   name: string;
 
   /**
+   * Answer with what can be reached rather than fail because something can't.
+   *
    * @generated from field: bool return_partial_success = 5;
    */
   returnPartialSuccess: boolean;
@@ -115,6 +144,8 @@ export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> = /*
   messageDesc(file_google_longrunning_operations, 2);
 
 /**
+ * The answer of ListOperations.
+ *
  * @generated from message google.longrunning.ListOperationsResponse
  */
 export type ListOperationsResponse = Message<"google.longrunning.ListOperationsResponse"> & {
@@ -124,11 +155,15 @@ export type ListOperationsResponse = Message<"google.longrunning.ListOperationsR
   operations: Operation[];
 
   /**
+   * Empty on the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
+   * What could not be asked; only with return_partial_success.
+   *
    * @generated from field: repeated string unreachable = 3;
    */
   unreachable: string[];
@@ -142,6 +177,8 @@ export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> = 
   messageDesc(file_google_longrunning_operations, 3);
 
 /**
+ * The request of CancelOperation.
+ *
  * @generated from message google.longrunning.CancelOperationRequest
  */
 export type CancelOperationRequest = Message<"google.longrunning.CancelOperationRequest"> & {
@@ -159,6 +196,8 @@ export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> = 
   messageDesc(file_google_longrunning_operations, 4);
 
 /**
+ * The request of DeleteOperation.
+ *
  * @generated from message google.longrunning.DeleteOperationRequest
  */
 export type DeleteOperationRequest = Message<"google.longrunning.DeleteOperationRequest"> & {
@@ -176,6 +215,8 @@ export const DeleteOperationRequestSchema: GenMessage<DeleteOperationRequest> = 
   messageDesc(file_google_longrunning_operations, 5);
 
 /**
+ * The request of WaitOperation.
+ *
  * @generated from message google.longrunning.WaitOperationRequest
  */
 export type WaitOperationRequest = Message<"google.longrunning.WaitOperationRequest"> & {
@@ -185,6 +226,8 @@ export type WaitOperationRequest = Message<"google.longrunning.WaitOperationRequ
   name: string;
 
   /**
+   * How long to wait at most; unset leaves it to the call's own deadline. The server may answer earlier.
+   *
    * @generated from field: google.protobuf.Duration timeout = 2;
    */
   timeout?: Duration | undefined;
@@ -198,6 +241,8 @@ export const WaitOperationRequestSchema: GenMessage<WaitOperationRequest> = /*@_
   messageDesc(file_google_longrunning_operations, 6);
 
 /**
+ * For method options, which Remex's protocols don't use: the types that an operation's Anys have, by message name.
+ *
  * @generated from message google.longrunning.OperationInfo
  */
 export type OperationInfo = Message<"google.longrunning.OperationInfo"> & {
@@ -220,10 +265,14 @@ export const OperationInfoSchema: GenMessage<OperationInfo> = /*@__PURE__*/
   messageDesc(file_google_longrunning_operations, 7);
 
 /**
+ * Every method answers NOT_FOUND for a name that is not known: never begun, or done and no longer kept.
+ *
  * @generated from service google.longrunning.Operations
  */
 export const Operations: GenService<{
   /**
+   * The operations of an instance, a page at a time.
+   *
    * @generated from rpc google.longrunning.Operations.ListOperations
    */
   listOperations: {
@@ -232,6 +281,8 @@ export const Operations: GenService<{
     output: typeof ListOperationsResponseSchema;
   },
   /**
+   * The present state, at once.
+   *
    * @generated from rpc google.longrunning.Operations.GetOperation
    */
   getOperation: {
@@ -240,6 +291,8 @@ export const Operations: GenService<{
     output: typeof OperationSchema;
   },
   /**
+   * Forgets an operation; what it does goes on. UNIMPLEMENTED where the server alone decides how long it keeps them.
+   *
    * @generated from rpc google.longrunning.Operations.DeleteOperation
    */
   deleteOperation: {
@@ -248,6 +301,9 @@ export const Operations: GenService<{
     output: typeof EmptySchema;
   },
   /**
+   * Asks to end an operation, and does not wait for it. One that is cancelled ends with `error` CANCELLED; one that is
+   * done stays as it is.
+   *
    * @generated from rpc google.longrunning.Operations.CancelOperation
    */
   cancelOperation: {
@@ -256,6 +312,8 @@ export const Operations: GenService<{
     output: typeof EmptySchema;
   },
   /**
+   * Waits until the operation is done or the time is up, and answers with its state then.
+   *
    * @generated from rpc google.longrunning.Operations.WaitOperation
    */
   waitOperation: {

@@ -2,6 +2,8 @@
 // @generated from file google/rpc/code.proto (package google.rpc, syntax proto3)
 /* eslint-disable */
 
+// The status codes of gRPC.
+
 import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
 
@@ -12,30 +14,43 @@ export const file_google_rpc_code: GenFile = /*@__PURE__*/
   fileDesc("ChVnb29nbGUvcnBjL2NvZGUucHJvdG8SCmdvb2dsZS5ycGMqtwIKBENvZGUSBgoCT0sQABINCglDQU5DRUxMRUQQARILCgdVTktOT1dOEAISFAoQSU5WQUxJRF9BUkdVTUVOVBADEhUKEURFQURMSU5FX0VYQ0VFREVEEAQSDQoJTk9UX0ZPVU5EEAUSEgoOQUxSRUFEWV9FWElTVFMQBhIVChFQRVJNSVNTSU9OX0RFTklFRBAHEhMKD1VOQVVUSEVOVElDQVRFRBAQEhYKElJFU09VUkNFX0VYSEFVU1RFRBAIEhcKE0ZBSUxFRF9QUkVDT05ESVRJT04QCRILCgdBQk9SVEVEEAoSEAoMT1VUX09GX1JBTkdFEAsSEQoNVU5JTVBMRU1FTlRFRBAMEgwKCElOVEVSTkFMEA0SDwoLVU5BVkFJTEFCTEUQDhINCglEQVRBX0xPU1MQD2IGcHJvdG8z");
 
 /**
+ * Why a call failed. What a client may do next depends on the code alone, so it must be the right one; the message is
+ * for people.
+ *
  * @generated from enum google.rpc.Code
  */
 export enum Code {
   /**
+   * No error.
+   *
    * @generated from enum value: OK = 0;
    */
   OK = 0,
 
   /**
+   * Ended by the caller, usually.
+   *
    * @generated from enum value: CANCELLED = 1;
    */
   CANCELLED = 1,
 
   /**
+   * An error that bears no code, for example from another system.
+   *
    * @generated from enum value: UNKNOWN = 2;
    */
   UNKNOWN = 2,
 
   /**
+   * The request is wrong whatever the state of the server: no use to send it again.
+   *
    * @generated from enum value: INVALID_ARGUMENT = 3;
    */
   INVALID_ARGUMENT = 3,
 
   /**
+   * Time ran out, perhaps after the work was done.
+   *
    * @generated from enum value: DEADLINE_EXCEEDED = 4;
    */
   DEADLINE_EXCEEDED = 4,
@@ -51,51 +66,71 @@ export enum Code {
   ALREADY_EXISTS = 6,
 
   /**
+   * The caller is known and may not do this.
+   *
    * @generated from enum value: PERMISSION_DENIED = 7;
    */
   PERMISSION_DENIED = 7,
 
   /**
+   * The caller is not known: no credentials, or invalid ones.
+   *
    * @generated from enum value: UNAUTHENTICATED = 16;
    */
   UNAUTHENTICATED = 16,
 
   /**
+   * A quota, a queue or a size limit.
+   *
    * @generated from enum value: RESOURCE_EXHAUSTED = 8;
    */
   RESOURCE_EXHAUSTED = 8,
 
   /**
+   * Something must be put right first, for example blobs uploaded, before the call can succeed.
+   *
    * @generated from enum value: FAILED_PRECONDITION = 9;
    */
   FAILED_PRECONDITION = 9,
 
   /**
+   * Lost against something concurrent; start again from an earlier step.
+   *
    * @generated from enum value: ABORTED = 10;
    */
   ABORTED = 10,
 
   /**
+   * Past the end, as of a blob. Unlike INVALID_ARGUMENT it depends on the state of the server.
+   *
    * @generated from enum value: OUT_OF_RANGE = 11;
    */
   OUT_OF_RANGE = 11,
 
   /**
+   * The method is not served.
+   *
    * @generated from enum value: UNIMPLEMENTED = 12;
    */
   UNIMPLEMENTED = 12,
 
   /**
+   * The server broke one of its own rules.
+   *
    * @generated from enum value: INTERNAL = 13;
    */
   INTERNAL = 13,
 
   /**
+   * Passing: send the same call again, a little later.
+   *
    * @generated from enum value: UNAVAILABLE = 14;
    */
   UNAVAILABLE = 14,
 
   /**
+   * Data are lost or damaged for good.
+   *
    * @generated from enum value: DATA_LOSS = 15;
    */
   DATA_LOSS = 15,

@@ -2,6 +2,9 @@
 // @generated from file google/rpc/error_details.proto (package google.rpc, syntax proto3)
 /* eslint-disable */
 
+// What Status.details may hold. The two that REAPI clients act upon are PreconditionFailure (missing blobs) and
+// RetryInfo; the others are for logs and people.
+
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
@@ -15,20 +18,28 @@ export const file_google_rpc_error_details: GenFile = /*@__PURE__*/
   fileDesc("Ch5nb29nbGUvcnBjL2Vycm9yX2RldGFpbHMucHJvdG8SCmdvb2dsZS5ycGMikwEKCUVycm9ySW5mbxIOCgZyZWFzb24YASABKAkSDgoGZG9tYWluGAIgASgJEjUKCG1ldGFkYXRhGAMgAygLMiMuZ29vZ2xlLnJwYy5FcnJvckluZm8uTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOwoJUmV0cnlJbmZvEi4KC3JldHJ5X2RlbGF5GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjIKCURlYnVnSW5mbxIVCg1zdGFja19lbnRyaWVzGAEgAygJEg4KBmRldGFpbBgCIAEoCSLzAgoMUXVvdGFGYWlsdXJlEjYKCnZpb2xhdGlvbnMYASADKAsyIi5nb29nbGUucnBjLlF1b3RhRmFpbHVyZS5WaW9sYXRpb24aqgIKCVZpb2xhdGlvbhIPCgdzdWJqZWN0GAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhMKC2FwaV9zZXJ2aWNlGAMgASgJEhQKDHF1b3RhX21ldHJpYxgEIAEoCRIQCghxdW90YV9pZBgFIAEoCRJRChBxdW90YV9kaW1lbnNpb25zGAYgAygLMjcuZ29vZ2xlLnJwYy5RdW90YUZhaWx1cmUuVmlvbGF0aW9uLlF1b3RhRGltZW5zaW9uc0VudHJ5EhMKC3F1b3RhX3ZhbHVlGAcgASgDEhoKEmZ1dHVyZV9xdW90YV92YWx1ZRgIIAEoAxo2ChRRdW90YURpbWVuc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpUBChNQcmVjb25kaXRpb25GYWlsdXJlEj0KCnZpb2xhdGlvbnMYASADKAsyKS5nb29nbGUucnBjLlByZWNvbmRpdGlvbkZhaWx1cmUuVmlvbGF0aW9uGj8KCVZpb2xhdGlvbhIMCgR0eXBlGAEgASgJEg8KB3N1YmplY3QYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkizAEKCkJhZFJlcXVlc3QSPwoQZmllbGRfdmlvbGF0aW9ucxgBIAMoCzIlLmdvb2dsZS5ycGMuQmFkUmVxdWVzdC5GaWVsZFZpb2xhdGlvbhp9Cg5GaWVsZFZpb2xhdGlvbhINCgVmaWVsZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkSNwoRbG9jYWxpemVkX21lc3NhZ2UYBCABKAsyHC5nb29nbGUucnBjLkxvY2FsaXplZE1lc3NhZ2UiNwoLUmVxdWVzdEluZm8SEgoKcmVxdWVzdF9pZBgBIAEoCRIUCgxzZXJ2aW5nX2RhdGEYAiABKAkiYAoMUmVzb3VyY2VJbmZvEhUKDXJlc291cmNlX3R5cGUYASABKAkSFQoNcmVzb3VyY2VfbmFtZRgCIAEoCRINCgVvd25lchgDIAEoCRITCgtkZXNjcmlwdGlvbhgEIAEoCSJWCgRIZWxwEiQKBWxpbmtzGAEgAygLMhUuZ29vZ2xlLnJwYy5IZWxwLkxpbmsaKAoETGluaxITCgtkZXNjcmlwdGlvbhgBIAEoCRILCgN1cmwYAiABKAkiMwoQTG9jYWxpemVkTWVzc2FnZRIOCgZsb2NhbGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCWIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
+ * The cause, for programs to branch on.
+ *
  * @generated from message google.rpc.ErrorInfo
  */
 export type ErrorInfo = Message<"google.rpc.ErrorInfo"> & {
   /**
+   * Upper-case words with underscores, unique in the domain.
+   *
    * @generated from field: string reason = 1;
    */
   reason: string;
 
   /**
+   * Who defines the reason, for example a service's host name.
+   *
    * @generated from field: string domain = 2;
    */
   domain: string;
 
   /**
+   * The particulars, for example the limit that was passed.
+   *
    * @generated from field: map<string, string> metadata = 3;
    */
   metadata: { [key: string]: string };
@@ -42,6 +53,8 @@ export const ErrorInfoSchema: GenMessage<ErrorInfo> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 0);
 
 /**
+ * It is worth a retry, but not at once.
+ *
  * @generated from message google.rpc.RetryInfo
  */
 export type RetryInfo = Message<"google.rpc.RetryInfo"> & {
@@ -59,6 +72,8 @@ export const RetryInfoSchema: GenMessage<RetryInfo> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 1);
 
 /**
+ * For the server's developers. Never sent to clients that may not see the inside.
+ *
  * @generated from message google.rpc.DebugInfo
  */
 export type DebugInfo = Message<"google.rpc.DebugInfo"> & {
@@ -81,6 +96,8 @@ export const DebugInfoSchema: GenMessage<DebugInfo> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 2);
 
 /**
+ * Which quotas are spent; goes with RESOURCE_EXHAUSTED.
+ *
  * @generated from message google.rpc.QuotaFailure
  */
 export type QuotaFailure = Message<"google.rpc.QuotaFailure"> & {
@@ -98,20 +115,28 @@ export const QuotaFailureSchema: GenMessage<QuotaFailure> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 3);
 
 /**
+ * One quota.
+ *
  * @generated from message google.rpc.QuotaFailure.Violation
  */
 export type QuotaFailure_Violation = Message<"google.rpc.QuotaFailure.Violation"> & {
   /**
+   * Whose quota it is.
+   *
    * @generated from field: string subject = 1;
    */
   subject: string;
 
   /**
+   * For people: which quota, and how to get more.
+   *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
+   * The service that keeps the quota, and by which names.
+   *
    * @generated from field: string api_service = 3;
    */
   apiService: string;
@@ -132,6 +157,8 @@ export type QuotaFailure_Violation = Message<"google.rpc.QuotaFailure.Violation"
   quotaDimensions: { [key: string]: string };
 
   /**
+   * The limit as it is now, and as it will be if a change is under way.
+   *
    * @generated from field: int64 quota_value = 7;
    */
   quotaValue: bigint;
@@ -150,6 +177,8 @@ export const QuotaFailure_ViolationSchema: GenMessage<QuotaFailure_Violation> = 
   messageDesc(file_google_rpc_error_details, 3, 0);
 
 /**
+ * What must be put right before the call can succeed; goes with FAILED_PRECONDITION.
+ *
  * @generated from message google.rpc.PreconditionFailure
  */
 export type PreconditionFailure = Message<"google.rpc.PreconditionFailure"> & {
@@ -167,20 +196,28 @@ export const PreconditionFailureSchema: GenMessage<PreconditionFailure> = /*@__P
   messageDesc(file_google_rpc_error_details, 4);
 
 /**
+ * One thing to put right.
+ *
  * @generated from message google.rpc.PreconditionFailure.Violation
  */
 export type PreconditionFailure_Violation = Message<"google.rpc.PreconditionFailure.Violation"> & {
   /**
+   * In REAPI `MISSING`: the client has to upload a blob.
+   *
    * @generated from field: string type = 1;
    */
   type: string;
 
   /**
+   * In REAPI the blob, `blobs/{digest_function/}{hash}/{size}`, without an instance name.
+   *
    * @generated from field: string subject = 2;
    */
   subject: string;
 
   /**
+   * For people.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
@@ -194,6 +231,8 @@ export const PreconditionFailure_ViolationSchema: GenMessage<PreconditionFailure
   messageDesc(file_google_rpc_error_details, 4, 0);
 
 /**
+ * What is wrong with the request; goes with INVALID_ARGUMENT.
+ *
  * @generated from message google.rpc.BadRequest
  */
 export type BadRequest = Message<"google.rpc.BadRequest"> & {
@@ -211,25 +250,35 @@ export const BadRequestSchema: GenMessage<BadRequest> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 5);
 
 /**
+ * One field.
+ *
  * @generated from message google.rpc.BadRequest.FieldViolation
  */
 export type BadRequest_FieldViolation = Message<"google.rpc.BadRequest.FieldViolation"> & {
   /**
+   * A path of field names, for example `execution_policy.timeout`.
+   *
    * @generated from field: string field = 1;
    */
   field: string;
 
   /**
+   * For people: why the value is wrong.
+   *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
+   * For programs, as in ErrorInfo.
+   *
    * @generated from field: string reason = 3;
    */
   reason: string;
 
   /**
+   * The description in the user's language.
+   *
    * @generated from field: google.rpc.LocalizedMessage localized_message = 4;
    */
   localizedMessage?: LocalizedMessage | undefined;
@@ -243,6 +292,8 @@ export const BadRequest_FieldViolationSchema: GenMessage<BadRequest_FieldViolati
   messageDesc(file_google_rpc_error_details, 5, 0);
 
 /**
+ * What a person can quote when asking about the call.
+ *
  * @generated from message google.rpc.RequestInfo
  */
 export type RequestInfo = Message<"google.rpc.RequestInfo"> & {
@@ -252,6 +303,8 @@ export type RequestInfo = Message<"google.rpc.RequestInfo"> & {
   requestId: string;
 
   /**
+   * Whatever else helps to find it in the server's logs.
+   *
    * @generated from field: string serving_data = 2;
    */
   servingData: string;
@@ -265,6 +318,8 @@ export const RequestInfoSchema: GenMessage<RequestInfo> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 6);
 
 /**
+ * What the call was about, where it is not accessible.
+ *
  * @generated from message google.rpc.ResourceInfo
  */
 export type ResourceInfo = Message<"google.rpc.ResourceInfo"> & {
@@ -297,6 +352,8 @@ export const ResourceInfoSchema: GenMessage<ResourceInfo> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 7);
 
 /**
+ * Where to read on.
+ *
  * @generated from message google.rpc.Help
  */
 export type Help = Message<"google.rpc.Help"> & {
@@ -314,6 +371,8 @@ export const HelpSchema: GenMessage<Help> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 8);
 
 /**
+ * One page.
+ *
  * @generated from message google.rpc.Help.Link
  */
 export type Help_Link = Message<"google.rpc.Help.Link"> & {
@@ -336,10 +395,14 @@ export const Help_LinkSchema: GenMessage<Help_Link> = /*@__PURE__*/
   messageDesc(file_google_rpc_error_details, 8, 0);
 
 /**
+ * A message for users rather than developers.
+ *
  * @generated from message google.rpc.LocalizedMessage
  */
 export type LocalizedMessage = Message<"google.rpc.LocalizedMessage"> & {
   /**
+   * A BCP 47 tag, for example `en-US`.
+   *
    * @generated from field: string locale = 1;
    */
   locale: string;

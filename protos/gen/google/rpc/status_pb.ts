@@ -2,6 +2,8 @@
 // @generated from file google/rpc/status.proto (package google.rpc, syntax proto3)
 /* eslint-disable */
 
+// Errors as data: in messages, and in the metadata `grpc-status-details-bin`.
+
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Any } from "@bufbuild/protobuf/wkt";
@@ -15,20 +17,28 @@ export const file_google_rpc_status: GenFile = /*@__PURE__*/
   fileDesc("Chdnb29nbGUvcnBjL3N0YXR1cy5wcm90bxIKZ29vZ2xlLnJwYyJOCgZTdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJEiUKB2RldGFpbHMYAyADKAsyFC5nb29nbGUucHJvdG9idWYuQW55YgZwcm90bzM", [file_google_protobuf_any]);
 
 /**
+ * An error, or success.
+ *
  * @generated from message google.rpc.Status
  */
 export type Status = Message<"google.rpc.Status"> & {
   /**
+   * A value of google.rpc.Code.
+   *
    * @generated from field: int32 code = 1;
    */
   code: number;
 
   /**
+   * For developers, in English: what is wrong, and what to do about it.
+   *
    * @generated from field: string message = 2;
    */
   message: string;
 
   /**
+   * Messages of google/rpc/error_details.proto, for programs.
+   *
    * @generated from field: repeated google.protobuf.Any details = 3;
    */
   details: Any[];

@@ -2,6 +2,8 @@
 // @generated from file build/bazel/semver/semver.proto (package build.bazel.semver, syntax proto3)
 /* eslint-disable */
 
+// Version numbers of the Remote Execution API.
+
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,6 +15,9 @@ export const file_build_bazel_semver_semver: GenFile = /*@__PURE__*/
   fileDesc("Ch9idWlsZC9iYXplbC9zZW12ZXIvc2VtdmVyLnByb3RvEhJidWlsZC5iYXplbC5zZW12ZXIiSQoGU2VtVmVyEg0KBW1ham9yGAEgASgFEg0KBW1pbm9yGAIgASgFEg0KBXBhdGNoGAMgASgFEhIKCnByZXJlbGVhc2UYBCABKAliBnByb3RvMw");
 
 /**
+ * A version as semver.org defines it, without build metadata. The pre-release takes part in the order: a version with
+ * one comes before the same version without.
+ *
  * @generated from message build.bazel.semver.SemVer
  */
 export type SemVer = Message<"build.bazel.semver.SemVer"> & {
@@ -32,6 +37,8 @@ export type SemVer = Message<"build.bazel.semver.SemVer"> & {
   patch: number;
 
   /**
+   * Empty for a release.
+   *
    * @generated from field: string prerelease = 4;
    */
   prerelease: string;

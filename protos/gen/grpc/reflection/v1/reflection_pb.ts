@@ -2,6 +2,9 @@
 // @generated from file grpc/reflection/v1/reflection.proto (package grpc.reflection.v1, syntax proto3)
 /* eslint-disable */
 
+// Server reflection: what services a server has and what their messages look like, so that tools such as grpcurl work
+// without the .proto files. The protocol has two packages, v1 and the older v1alpha, that differ in their name alone.
+
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
@@ -13,10 +16,14 @@ export const file_grpc_reflection_v1_reflection: GenFile = /*@__PURE__*/
   fileDesc("CiNncnBjL3JlZmxlY3Rpb24vdjEvcmVmbGVjdGlvbi5wcm90bxISZ3JwYy5yZWZsZWN0aW9uLnYxIoUCChdTZXJ2ZXJSZWZsZWN0aW9uUmVxdWVzdBIMCgRob3N0GAEgASgJEhoKEGZpbGVfYnlfZmlsZW5hbWUYAyABKAlIABIgChZmaWxlX2NvbnRhaW5pbmdfc3ltYm9sGAQgASgJSAASSQoZZmlsZV9jb250YWluaW5nX2V4dGVuc2lvbhgFIAEoCzIkLmdycGMucmVmbGVjdGlvbi52MS5FeHRlbnNpb25SZXF1ZXN0SAASJwodYWxsX2V4dGVuc2lvbl9udW1iZXJzX29mX3R5cGUYBiABKAlIABIXCg1saXN0X3NlcnZpY2VzGAcgASgJSABCEQoPbWVzc2FnZV9yZXF1ZXN0IkUKEEV4dGVuc2lvblJlcXVlc3QSFwoPY29udGFpbmluZ190eXBlGAEgASgJEhgKEGV4dGVuc2lvbl9udW1iZXIYAiABKAUiuAMKGFNlcnZlclJlZmxlY3Rpb25SZXNwb25zZRISCgp2YWxpZF9ob3N0GAEgASgJEkUKEG9yaWdpbmFsX3JlcXVlc3QYAiABKAsyKy5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlcXVlc3QSTgoYZmlsZV9kZXNjcmlwdG9yX3Jlc3BvbnNlGAQgASgLMiouZ3JwYy5yZWZsZWN0aW9uLnYxLkZpbGVEZXNjcmlwdG9yUmVzcG9uc2VIABJVCh5hbGxfZXh0ZW5zaW9uX251bWJlcnNfcmVzcG9uc2UYBSABKAsyKy5ncnBjLnJlZmxlY3Rpb24udjEuRXh0ZW5zaW9uTnVtYmVyUmVzcG9uc2VIABJJChZsaXN0X3NlcnZpY2VzX3Jlc3BvbnNlGAYgASgLMicuZ3JwYy5yZWZsZWN0aW9uLnYxLkxpc3RTZXJ2aWNlUmVzcG9uc2VIABI7Cg5lcnJvcl9yZXNwb25zZRgHIAEoCzIhLmdycGMucmVmbGVjdGlvbi52MS5FcnJvclJlc3BvbnNlSABCEgoQbWVzc2FnZV9yZXNwb25zZSI3ChZGaWxlRGVzY3JpcHRvclJlc3BvbnNlEh0KFWZpbGVfZGVzY3JpcHRvcl9wcm90bxgBIAMoDCJLChdFeHRlbnNpb25OdW1iZXJSZXNwb25zZRIWCg5iYXNlX3R5cGVfbmFtZRgBIAEoCRIYChBleHRlbnNpb25fbnVtYmVyGAIgAygFIksKE0xpc3RTZXJ2aWNlUmVzcG9uc2USNAoHc2VydmljZRgBIAMoCzIjLmdycGMucmVmbGVjdGlvbi52MS5TZXJ2aWNlUmVzcG9uc2UiHwoPU2VydmljZVJlc3BvbnNlEgwKBG5hbWUYASABKAkiOgoNRXJyb3JSZXNwb25zZRISCgplcnJvcl9jb2RlGAEgASgFEhUKDWVycm9yX21lc3NhZ2UYAiABKAkyiQEKEFNlcnZlclJlZmxlY3Rpb24SdQoUU2VydmVyUmVmbGVjdGlvbkluZm8SKy5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlcXVlc3QaLC5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlc3BvbnNlKAEwAWIGcHJvdG8z");
 
 /**
+ * One question.
+ *
  * @generated from message grpc.reflection.v1.ServerReflectionRequest
  */
 export type ServerReflectionRequest = Message<"grpc.reflection.v1.ServerReflectionRequest"> & {
   /**
+   * The host that the client means, for servers with several names.
+   *
    * @generated from field: string host = 1;
    */
   host: string;
@@ -26,30 +33,40 @@ export type ServerReflectionRequest = Message<"grpc.reflection.v1.ServerReflecti
    */
   messageRequest: {
     /**
+     * A .proto file by the path under which others import it.
+     *
      * @generated from field: string file_by_filename = 3;
      */
     value: string;
     case: "fileByFilename";
   } | {
     /**
+     * The file that defines a full name: of a service, method, message, field, enum or extension.
+     *
      * @generated from field: string file_containing_symbol = 4;
      */
     value: string;
     case: "fileContainingSymbol";
   } | {
     /**
+     * The file that defines an extension.
+     *
      * @generated from field: grpc.reflection.v1.ExtensionRequest file_containing_extension = 5;
      */
     value: ExtensionRequest;
     case: "fileContainingExtension";
   } | {
     /**
+     * The numbers of all known extensions of a message, by its full name.
+     *
      * @generated from field: string all_extension_numbers_of_type = 6;
      */
     value: string;
     case: "allExtensionNumbersOfType";
   } | {
     /**
+     * The full names of all services; the content of the string means nothing.
+     *
      * @generated from field: string list_services = 7;
      */
     value: string;
@@ -65,10 +82,14 @@ export const ServerReflectionRequestSchema: GenMessage<ServerReflectionRequest> 
   messageDesc(file_grpc_reflection_v1_reflection, 0);
 
 /**
+ * Names an extension.
+ *
  * @generated from message grpc.reflection.v1.ExtensionRequest
  */
 export type ExtensionRequest = Message<"grpc.reflection.v1.ExtensionRequest"> & {
   /**
+   * Full name of the message that is extended.
+   *
    * @generated from field: string containing_type = 1;
    */
   containingType: string;
@@ -87,10 +108,14 @@ export const ExtensionRequestSchema: GenMessage<ExtensionRequest> = /*@__PURE__*
   messageDesc(file_grpc_reflection_v1_reflection, 1);
 
 /**
+ * One answer.
+ *
  * @generated from message grpc.reflection.v1.ServerReflectionResponse
  */
 export type ServerReflectionResponse = Message<"grpc.reflection.v1.ServerReflectionResponse"> & {
   /**
+   * ServerReflectionRequest.host, and the request as a whole.
+   *
    * @generated from field: string valid_host = 1;
    */
   validHost: string;
@@ -105,24 +130,32 @@ export type ServerReflectionResponse = Message<"grpc.reflection.v1.ServerReflect
    */
   messageResponse: {
     /**
+     * To the three questions for files.
+     *
      * @generated from field: grpc.reflection.v1.FileDescriptorResponse file_descriptor_response = 4;
      */
     value: FileDescriptorResponse;
     case: "fileDescriptorResponse";
   } | {
     /**
+     * To all_extension_numbers_of_type.
+     *
      * @generated from field: grpc.reflection.v1.ExtensionNumberResponse all_extension_numbers_response = 5;
      */
     value: ExtensionNumberResponse;
     case: "allExtensionNumbersResponse";
   } | {
     /**
+     * To list_services.
+     *
      * @generated from field: grpc.reflection.v1.ListServiceResponse list_services_response = 6;
      */
     value: ListServiceResponse;
     case: "listServicesResponse";
   } | {
     /**
+     * To any question, instead of the above.
+     *
      * @generated from field: grpc.reflection.v1.ErrorResponse error_response = 7;
      */
     value: ErrorResponse;
@@ -138,10 +171,15 @@ export const ServerReflectionResponseSchema: GenMessage<ServerReflectionResponse
   messageDesc(file_grpc_reflection_v1_reflection, 2);
 
 /**
+ * A file and what it needs.
+ *
  * @generated from message grpc.reflection.v1.FileDescriptorResponse
  */
 export type FileDescriptorResponse = Message<"grpc.reflection.v1.FileDescriptorResponse"> & {
   /**
+   * Serialised google.protobuf.FileDescriptorProto messages: the file first, then those that it imports, directly or
+   * not. Files that were sent on this stream already may be left out.
+   *
    * @generated from field: repeated bytes file_descriptor_proto = 1;
    */
   fileDescriptorProto: Uint8Array[];
@@ -155,10 +193,14 @@ export const FileDescriptorResponseSchema: GenMessage<FileDescriptorResponse> = 
   messageDesc(file_grpc_reflection_v1_reflection, 3);
 
 /**
+ * Which extensions of a message are known.
+ *
  * @generated from message grpc.reflection.v1.ExtensionNumberResponse
  */
 export type ExtensionNumberResponse = Message<"grpc.reflection.v1.ExtensionNumberResponse"> & {
   /**
+   * Full name of the message.
+   *
    * @generated from field: string base_type_name = 1;
    */
   baseTypeName: string;
@@ -177,6 +219,8 @@ export const ExtensionNumberResponseSchema: GenMessage<ExtensionNumberResponse> 
   messageDesc(file_grpc_reflection_v1_reflection, 4);
 
 /**
+ * Which services there are.
+ *
  * @generated from message grpc.reflection.v1.ListServiceResponse
  */
 export type ListServiceResponse = Message<"grpc.reflection.v1.ListServiceResponse"> & {
@@ -194,10 +238,14 @@ export const ListServiceResponseSchema: GenMessage<ListServiceResponse> = /*@__P
   messageDesc(file_grpc_reflection_v1_reflection, 5);
 
 /**
+ * One service.
+ *
  * @generated from message grpc.reflection.v1.ServiceResponse
  */
 export type ServiceResponse = Message<"grpc.reflection.v1.ServiceResponse"> & {
   /**
+   * Full name, package included.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
@@ -211,10 +259,14 @@ export const ServiceResponseSchema: GenMessage<ServiceResponse> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 6);
 
 /**
+ * Why a question has no answer.
+ *
  * @generated from message grpc.reflection.v1.ErrorResponse
  */
 export type ErrorResponse = Message<"grpc.reflection.v1.ErrorResponse"> & {
   /**
+   * A value of google.rpc.Code; NOT_FOUND for a file, symbol or extension that is not known.
+   *
    * @generated from field: int32 error_code = 1;
    */
   errorCode: number;
@@ -233,10 +285,15 @@ export const ErrorResponseSchema: GenMessage<ErrorResponse> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 7);
 
 /**
+ * Served by the bridge.
+ *
  * @generated from service grpc.reflection.v1.ServerReflection
  */
 export const ServerReflection: GenService<{
   /**
+   * One response for each request, in order, on one stream, so that all answers come from the same server. A request
+   * that can't be answered gets an error_response and the stream goes on.
+   *
    * @generated from rpc grpc.reflection.v1.ServerReflection.ServerReflectionInfo
    */
   serverReflectionInfo: {

@@ -2,6 +2,17 @@
 // @generated from file build/bazel/remote/execution/v2/remote_execution.proto (package build.bazel.remote.execution.v2, syntax proto3)
 /* eslint-disable */
 
+// The Remote Execution API, version 2 (REAPI): a content-addressable storage (CAS), an action cache over it, and the
+// execution of actions whose inputs and outputs live in that storage.
+//
+// Names and numbers are those of the public API, except for ExecutionPolicy.timeout, which is Remex's own. Byte
+// streams (google.bytestream.ByteStream) carry blobs too large for a batch; operations (google.longrunning.Operations)
+// are the handles of running actions.
+//
+// A message that is stored by its digest (Action, Command, Directory, Tree) must be serialised canonically, or equal
+// content gets different digests and the cache misses: fields in the order of their numbers, no unknown fields, and
+// each list that is called sorted below in the order of its strings' code points, without duplicates.
+
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { SemVer } from "../../../semver/semver_pb.ts";
@@ -21,35 +32,51 @@ export const file_build_bazel_remote_execution_v2_remote_execution: GenFile = /*
   fileDesc("CjZidWlsZC9iYXplbC9yZW1vdGUvZXhlY3V0aW9uL3YyL3JlbW90ZV9leGVjdXRpb24ucHJvdG8SH2J1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIimgIKBkFjdGlvbhI/Cg5jb21tYW5kX2RpZ2VzdBgBIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0EkIKEWlucHV0X3Jvb3RfZGlnZXN0GAIgASgLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSKgoHdGltZW91dBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxkb19ub3RfY2FjaGUYByABKAgSDAoEc2FsdBgJIAEoDBI7CghwbGF0Zm9ybRgKIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0irgQKB0NvbW1hbmQSEQoJYXJndW1lbnRzGAEgAygJElsKFWVudmlyb25tZW50X3ZhcmlhYmxlcxgCIAMoCzI8LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQ29tbWFuZC5FbnZpcm9ubWVudFZhcmlhYmxlEhgKDG91dHB1dF9maWxlcxgDIAMoCUICGAESHgoSb3V0cHV0X2RpcmVjdG9yaWVzGAQgAygJQgIYARI/CghwbGF0Zm9ybRgFIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm1CAhgBEhkKEXdvcmtpbmdfZGlyZWN0b3J5GAYgASgJEhQKDG91dHB1dF9wYXRocxgHIAMoCRIeChZvdXRwdXRfbm9kZV9wcm9wZXJ0aWVzGAggAygJEl8KF291dHB1dF9kaXJlY3RvcnlfZm9ybWF0GAkgASgOMj4uYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Db21tYW5kLk91dHB1dERpcmVjdG9yeUZvcm1hdBoyChNFbnZpcm9ubWVudFZhcmlhYmxlEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkiUgoVT3V0cHV0RGlyZWN0b3J5Rm9ybWF0Eg0KCVRSRUVfT05MWRAAEhIKDkRJUkVDVE9SWV9PTkxZEAESFgoSVFJFRV9BTkRfRElSRUNUT1JZEAIiewoIUGxhdGZvcm0SRgoKcHJvcGVydGllcxgBIAMoCzIyLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0uUHJvcGVydHkaJwoIUHJvcGVydHkSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKUAgoJRGlyZWN0b3J5EjgKBWZpbGVzGAEgAygLMikuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5GaWxlTm9kZRJDCgtkaXJlY3RvcmllcxgCIAMoCzIuLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlyZWN0b3J5Tm9kZRI+CghzeW1saW5rcxgDIAMoCzIsLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuU3ltbGlua05vZGUSSAoPbm9kZV9wcm9wZXJ0aWVzGAUgASgLMi8uYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Ob2RlUHJvcGVydGllcyIrCgxOb2RlUHJvcGVydHkSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKvAQoOTm9kZVByb3BlcnRpZXMSQQoKcHJvcGVydGllcxgBIAMoCzItLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuTm9kZVByb3BlcnR5EikKBW10aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgl1bml4X21vZGUYAyABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUisgEKCEZpbGVOb2RlEgwKBG5hbWUYASABKAkSNwoGZGlnZXN0GAIgASgLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSFQoNaXNfZXhlY3V0YWJsZRgEIAEoCBJICg9ub2RlX3Byb3BlcnRpZXMYBiABKAsyLy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLk5vZGVQcm9wZXJ0aWVzIlYKDURpcmVjdG9yeU5vZGUSDAoEbmFtZRgBIAEoCRI3CgZkaWdlc3QYAiABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdCJ1CgtTeW1saW5rTm9kZRIMCgRuYW1lGAEgASgJEg4KBnRhcmdldBgCIAEoCRJICg9ub2RlX3Byb3BlcnRpZXMYBCABKAsyLy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLk5vZGVQcm9wZXJ0aWVzIioKBkRpZ2VzdBIMCgRoYXNoGAEgASgJEhIKCnNpemVfYnl0ZXMYAiABKAMi3QUKFkV4ZWN1dGVkQWN0aW9uTWV0YWRhdGESDgoGd29ya2VyGAEgASgJEjQKEHF1ZXVlZF90aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjoKFndvcmtlcl9zdGFydF90aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj4KGndvcmtlcl9jb21wbGV0ZWRfdGltZXN0YW1wGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI/ChtpbnB1dF9mZXRjaF9zdGFydF90aW1lc3RhbXAYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEkMKH2lucHV0X2ZldGNoX2NvbXBsZXRlZF90aW1lc3RhbXAYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj0KGWV4ZWN1dGlvbl9zdGFydF90aW1lc3RhbXAYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEkEKHWV4ZWN1dGlvbl9jb21wbGV0ZWRfdGltZXN0YW1wGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBJBCh1vdXRwdXRfdXBsb2FkX3N0YXJ0X3RpbWVzdGFtcBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASRQohb3V0cHV0X3VwbG9hZF9jb21wbGV0ZWRfdGltZXN0YW1wGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwChJhdXhpbGlhcnlfbWV0YWRhdGEYCyADKAsyFC5nb29nbGUucHJvdG9idWYuQW55Ej0KGnZpcnR1YWxfZXhlY3V0aW9uX2R1cmF0aW9uGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqEFCgxBY3Rpb25SZXN1bHQSQQoMb3V0cHV0X2ZpbGVzGAIgAygLMisuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5PdXRwdXRGaWxlEkwKEm91dHB1dF9kaXJlY3RvcmllcxgDIAMoCzIwLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuT3V0cHV0RGlyZWN0b3J5EhEKCWV4aXRfY29kZRgEIAEoBRISCgpzdGRvdXRfcmF3GAUgASgMEj4KDXN0ZG91dF9kaWdlc3QYBiABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBISCgpzdGRlcnJfcmF3GAcgASgMEj4KDXN0ZGVycl9kaWdlc3QYCCABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJTChJleGVjdXRpb25fbWV0YWRhdGEYCSABKAsyNy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVkQWN0aW9uTWV0YWRhdGESUAoUb3V0cHV0X2ZpbGVfc3ltbGlua3MYCiADKAsyLi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLk91dHB1dFN5bWxpbmtCAhgBElUKGW91dHB1dF9kaXJlY3Rvcnlfc3ltbGlua3MYCyADKAsyLi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLk91dHB1dFN5bWxpbmtCAhgBEkcKD291dHB1dF9zeW1saW5rcxgMIAMoCzIuLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuT3V0cHV0U3ltbGluayLGAQoKT3V0cHV0RmlsZRIMCgRwYXRoGAEgASgJEjcKBmRpZ2VzdBgCIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0EhUKDWlzX2V4ZWN1dGFibGUYBCABKAgSEAoIY29udGVudHMYBSABKAwSSAoPbm9kZV9wcm9wZXJ0aWVzGAcgASgLMi8uYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Ob2RlUHJvcGVydGllcyJ+CgRUcmVlEjgKBHJvb3QYASABKAsyKi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpcmVjdG9yeRI8CghjaGlsZHJlbhgCIAMoCzIqLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlyZWN0b3J5IsYBCg9PdXRwdXREaXJlY3RvcnkSDAoEcGF0aBgBIAEoCRI8Cgt0cmVlX2RpZ2VzdBgDIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0Eh8KF2lzX3RvcG9sb2dpY2FsbHlfc29ydGVkGAQgASgIEkYKFXJvb3RfZGlyZWN0b3J5X2RpZ2VzdBgFIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0IncKDU91dHB1dFN5bWxpbmsSDAoEcGF0aBgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSSAoPbm9kZV9wcm9wZXJ0aWVzGAQgASgLMi8uYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Ob2RlUHJvcGVydGllcyJPCg9FeGVjdXRpb25Qb2xpY3kSEAoIcHJpb3JpdHkYASABKAUSKgoHdGltZW91dBhkIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiImChJSZXN1bHRzQ2FjaGVQb2xpY3kSEAoIcHJpb3JpdHkYASABKAUivAMKDkV4ZWN1dGVSZXF1ZXN0EhUKDWluc3RhbmNlX25hbWUYASABKAkSGQoRc2tpcF9jYWNoZV9sb29rdXAYAyABKAgSPgoNYWN0aW9uX2RpZ2VzdBgGIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0EkoKEGV4ZWN1dGlvbl9wb2xpY3kYByABKAsyMC5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGlvblBvbGljeRJRChRyZXN1bHRzX2NhY2hlX3BvbGljeRgIIAEoCzIzLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUmVzdWx0c0NhY2hlUG9saWN5Ek4KD2RpZ2VzdF9mdW5jdGlvbhgJIAEoDjI1LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0RnVuY3Rpb24uVmFsdWUSFQoNaW5saW5lX3N0ZG91dBgKIAEoCBIVCg1pbmxpbmVfc3RkZXJyGAsgASgIEhsKE2lubGluZV9vdXRwdXRfZmlsZXMYDCADKAkiWgoHTG9nRmlsZRI3CgZkaWdlc3QYASABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIWCg5odW1hbl9yZWFkYWJsZRgCIAEoCCLQAgoPRXhlY3V0ZVJlc3BvbnNlEj0KBnJlc3VsdBgBIAEoCzItLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQWN0aW9uUmVzdWx0EhUKDWNhY2hlZF9yZXN1bHQYAiABKAgSIgoGc3RhdHVzGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMSVQoLc2VydmVyX2xvZ3MYBCADKAsyQC5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVSZXNwb25zZS5TZXJ2ZXJMb2dzRW50cnkSDwoHbWVzc2FnZRgFIAEoCRpbCg9TZXJ2ZXJMb2dzRW50cnkSCwoDa2V5GAEgASgJEjcKBXZhbHVlGAIgASgLMiguYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Mb2dGaWxlOgI4ASJhCg5FeGVjdXRpb25TdGFnZSJPCgVWYWx1ZRILCgdVTktOT1dOEAASDwoLQ0FDSEVfQ0hFQ0sQARIKCgZRVUVVRUQQAhINCglFWEVDVVRJTkcQAxINCglDT01QTEVURUQQBCKFAwoYRXhlY3V0ZU9wZXJhdGlvbk1ldGFkYXRhEkQKBXN0YWdlGAEgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5FeGVjdXRpb25TdGFnZS5WYWx1ZRI+Cg1hY3Rpb25fZGlnZXN0GAIgASgLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSGgoSc3Rkb3V0X3N0cmVhbV9uYW1lGAMgASgJEhoKEnN0ZGVycl9zdHJlYW1fbmFtZRgEIAEoCRJbChpwYXJ0aWFsX2V4ZWN1dGlvbl9tZXRhZGF0YRgFIAEoCzI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRXhlY3V0ZWRBY3Rpb25NZXRhZGF0YRJOCg9kaWdlc3RfZnVuY3Rpb24YBiABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlIiQKFFdhaXRFeGVjdXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiigIKFkdldEFjdGlvblJlc3VsdFJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRI+Cg1hY3Rpb25fZGlnZXN0GAIgASgLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSFQoNaW5saW5lX3N0ZG91dBgDIAEoCBIVCg1pbmxpbmVfc3RkZXJyGAQgASgIEhsKE2lubGluZV9vdXRwdXRfZmlsZXMYBSADKAkSTgoPZGlnZXN0X2Z1bmN0aW9uGAYgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZSLbAgoZVXBkYXRlQWN0aW9uUmVzdWx0UmVxdWVzdBIVCg1pbnN0YW5jZV9uYW1lGAEgASgJEj4KDWFjdGlvbl9kaWdlc3QYAiABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJECg1hY3Rpb25fcmVzdWx0GAMgASgLMi0uYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5BY3Rpb25SZXN1bHQSUQoUcmVzdWx0c19jYWNoZV9wb2xpY3kYBCABKAsyMy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlJlc3VsdHNDYWNoZVBvbGljeRJOCg9kaWdlc3RfZnVuY3Rpb24YBSABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlIr8BChdGaW5kTWlzc2luZ0Jsb2JzUmVxdWVzdBIVCg1pbnN0YW5jZV9uYW1lGAEgASgJEj0KDGJsb2JfZGlnZXN0cxgCIAMoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0Ek4KD2RpZ2VzdF9mdW5jdGlvbhgDIAEoDjI1LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0RnVuY3Rpb24uVmFsdWUiYQoYRmluZE1pc3NpbmdCbG9ic1Jlc3BvbnNlEkUKFG1pc3NpbmdfYmxvYl9kaWdlc3RzGAIgAygLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3Qi7gIKF0JhdGNoVXBkYXRlQmxvYnNSZXF1ZXN0EhUKDWluc3RhbmNlX25hbWUYASABKAkSUgoIcmVxdWVzdHMYAiADKAsyQC5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkJhdGNoVXBkYXRlQmxvYnNSZXF1ZXN0LlJlcXVlc3QSTgoPZGlnZXN0X2Z1bmN0aW9uGAUgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZRqXAQoHUmVxdWVzdBI3CgZkaWdlc3QYASABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIMCgRkYXRhGAIgASgMEkUKCmNvbXByZXNzb3IYAyABKA4yMS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkNvbXByZXNzb3IuVmFsdWUi2gEKGEJhdGNoVXBkYXRlQmxvYnNSZXNwb25zZRJVCglyZXNwb25zZXMYASADKAsyQi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkJhdGNoVXBkYXRlQmxvYnNSZXNwb25zZS5SZXNwb25zZRpnCghSZXNwb25zZRI3CgZkaWdlc3QYASABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIiCgZzdGF0dXMYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1cyKLAgoVQmF0Y2hSZWFkQmxvYnNSZXF1ZXN0EhUKDWluc3RhbmNlX25hbWUYASABKAkSOAoHZGlnZXN0cxgCIAMoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0ElEKFmFjY2VwdGFibGVfY29tcHJlc3NvcnMYAyADKA4yMS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkNvbXByZXNzb3IuVmFsdWUSTgoPZGlnZXN0X2Z1bmN0aW9uGAQgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZSKsAgoWQmF0Y2hSZWFkQmxvYnNSZXNwb25zZRJTCglyZXNwb25zZXMYASADKAsyQC5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkJhdGNoUmVhZEJsb2JzUmVzcG9uc2UuUmVzcG9uc2UavAEKCFJlc3BvbnNlEjcKBmRpZ2VzdBgBIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0EgwKBGRhdGEYAiABKAwSIgoGc3RhdHVzGAMgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMSRQoKY29tcHJlc3NvchgEIAEoDjIxLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQ29tcHJlc3Nvci5WYWx1ZSLcAQoOR2V0VHJlZVJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRI8Cgtyb290X2RpZ2VzdBgCIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0EhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJEk4KD2RpZ2VzdF9mdW5jdGlvbhgFIAEoDjI1LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0RnVuY3Rpb24uVmFsdWUiawoPR2V0VHJlZVJlc3BvbnNlEj8KC2RpcmVjdG9yaWVzGAEgAygLMiouYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaXJlY3RvcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosCChBTcGxpdEJsb2JSZXF1ZXN0EhUKDWluc3RhbmNlX25hbWUYASABKAkSPAoLYmxvYl9kaWdlc3QYAiABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJOCg9kaWdlc3RfZnVuY3Rpb24YAyABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlElIKEWNodW5raW5nX2Z1bmN0aW9uGAQgASgOMjcuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5DaHVua2luZ0Z1bmN0aW9uLlZhbHVlIqcBChFTcGxpdEJsb2JSZXNwb25zZRI+Cg1jaHVua19kaWdlc3RzGAEgAygLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSUgoRY2h1bmtpbmdfZnVuY3Rpb24YAiABKA4yNy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkNodW5raW5nRnVuY3Rpb24uVmFsdWUizAIKEVNwbGljZUJsb2JSZXF1ZXN0EhUKDWluc3RhbmNlX25hbWUYASABKAkSPAoLYmxvYl9kaWdlc3QYAiABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBI+Cg1jaHVua19kaWdlc3RzGAMgAygLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSTgoPZGlnZXN0X2Z1bmN0aW9uGAQgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZRJSChFjaHVua2luZ19mdW5jdGlvbhgFIAEoDjI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQ2h1bmtpbmdGdW5jdGlvbi5WYWx1ZSJSChJTcGxpY2VCbG9iUmVzcG9uc2USPAoLYmxvYl9kaWdlc3QYASABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdCIvChZHZXRDYXBhYmlsaXRpZXNSZXF1ZXN0EhUKDWluc3RhbmNlX25hbWUYASABKAki4wIKElNlcnZlckNhcGFiaWxpdGllcxJOChJjYWNoZV9jYXBhYmlsaXRpZXMYASABKAsyMi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkNhY2hlQ2FwYWJpbGl0aWVzElYKFmV4ZWN1dGlvbl9jYXBhYmlsaXRpZXMYAiABKAsyNi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGlvbkNhcGFiaWxpdGllcxI6ChZkZXByZWNhdGVkX2FwaV92ZXJzaW9uGAMgASgLMhouYnVpbGQuYmF6ZWwuc2VtdmVyLlNlbVZlchIzCg9sb3dfYXBpX3ZlcnNpb24YBCABKAsyGi5idWlsZC5iYXplbC5zZW12ZXIuU2VtVmVyEjQKEGhpZ2hfYXBpX3ZlcnNpb24YBSABKAsyGi5idWlsZC5iYXplbC5zZW12ZXIuU2VtVmVyIp0BCg5EaWdlc3RGdW5jdGlvbiKKAQoFVmFsdWUSCwoHVU5LTk9XThAAEgoKBlNIQTI1NhABEggKBFNIQTEQAhIHCgNNRDUQAxIHCgNWU08QBBIKCgZTSEEzODQQBRIKCgZTSEE1MTIQBhILCgdNVVJNVVIzEAcSDgoKU0hBMjU2VFJFRRAIEgoKBkJMQUtFMxAJEgsKB0dJVFNIQTEQCiJMChBDaHVua2luZ0Z1bmN0aW9uIjgKBVZhbHVlEgsKB1VOS05PV04QABIRCg1GQVNUX0NEQ18yMDIwEAESDwoLUkVQX01BWF9DREMQAiI3Ch1BY3Rpb25DYWNoZVVwZGF0ZUNhcGFiaWxpdGllcxIWCg51cGRhdGVfZW5hYmxlZBgBIAEoCCKsAQoUUHJpb3JpdHlDYXBhYmlsaXRpZXMSVwoKcHJpb3JpdGllcxgBIAMoCzJDLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUHJpb3JpdHlDYXBhYmlsaXRpZXMuUHJpb3JpdHlSYW5nZRo7Cg1Qcmlvcml0eVJhbmdlEhQKDG1pbl9wcmlvcml0eRgBIAEoBRIUCgxtYXhfcHJpb3JpdHkYAiABKAUiUAobU3ltbGlua0Fic29sdXRlUGF0aFN0cmF0ZWd5IjEKBVZhbHVlEgsKB1VOS05PV04QABIOCgpESVNBTExPV0VEEAESCwoHQUxMT1dFRBACIkYKCkNvbXByZXNzb3IiOAoFVmFsdWUSDAoISURFTlRJVFkQABIICgRaU1REEAESCwoHREVGTEFURRACEgoKBkJST1RMSRADIuUGChFDYWNoZUNhcGFiaWxpdGllcxJPChBkaWdlc3RfZnVuY3Rpb25zGAEgAygOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZRJoCiBhY3Rpb25fY2FjaGVfdXBkYXRlX2NhcGFiaWxpdGllcxgCIAEoCzI+LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQWN0aW9uQ2FjaGVVcGRhdGVDYXBhYmlsaXRpZXMSWgobY2FjaGVfcHJpb3JpdHlfY2FwYWJpbGl0aWVzGAMgASgLMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Qcmlvcml0eUNhcGFiaWxpdGllcxIiChptYXhfYmF0Y2hfdG90YWxfc2l6ZV9ieXRlcxgEIAEoAxJqCh5zeW1saW5rX2Fic29sdXRlX3BhdGhfc3RyYXRlZ3kYBSABKA4yQi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlN5bWxpbmtBYnNvbHV0ZVBhdGhTdHJhdGVneS5WYWx1ZRJQChVzdXBwb3J0ZWRfY29tcHJlc3NvcnMYBiADKA4yMS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkNvbXByZXNzb3IuVmFsdWUSXQoic3VwcG9ydGVkX2JhdGNoX3VwZGF0ZV9jb21wcmVzc29ycxgHIAMoDjIxLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQ29tcHJlc3Nvci5WYWx1ZRIfChdtYXhfY2FzX2Jsb2Jfc2l6ZV9ieXRlcxgIIAEoAxIaChJzcGxpdF9ibG9iX3N1cHBvcnQYCSABKAgSGwoTc3BsaWNlX2Jsb2Jfc3VwcG9ydBgKIAEoCBJQChRmYXN0X2NkY18yMDIwX3BhcmFtcxgLIAEoCzIyLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRmFzdENkYzIwMjBQYXJhbXMSTAoScmVwX21heF9jZGNfcGFyYW1zGAwgASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5SZXBNYXhDZGNQYXJhbXMiPwoRRmFzdENkYzIwMjBQYXJhbXMSHAoUYXZnX2NodW5rX3NpemVfYnl0ZXMYASABKAQSDAoEc2VlZBgCIAEoDSJLCg9SZXBNYXhDZGNQYXJhbXMSHAoUbWluX2NodW5rX3NpemVfYnl0ZXMYASABKAQSGgoSaG9yaXpvbl9zaXplX2J5dGVzGAIgASgEItECChVFeGVjdXRpb25DYXBhYmlsaXRpZXMSTgoPZGlnZXN0X2Z1bmN0aW9uGAEgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZRIUCgxleGVjX2VuYWJsZWQYAiABKAgSXgofZXhlY3V0aW9uX3ByaW9yaXR5X2NhcGFiaWxpdGllcxgDIAEoCzI1LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUHJpb3JpdHlDYXBhYmlsaXRpZXMSIQoZc3VwcG9ydGVkX25vZGVfcHJvcGVydGllcxgEIAMoCRJPChBkaWdlc3RfZnVuY3Rpb25zGAUgAygOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZSI2CgtUb29sRGV0YWlscxIRCgl0b29sX25hbWUYASABKAkSFAoMdG9vbF92ZXJzaW9uGAIgASgJIu0BCg9SZXF1ZXN0TWV0YWRhdGESQgoMdG9vbF9kZXRhaWxzGAEgASgLMiwuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Ub29sRGV0YWlscxIRCglhY3Rpb25faWQYAiABKAkSGgoSdG9vbF9pbnZvY2F0aW9uX2lkGAMgASgJEiEKGWNvcnJlbGF0ZWRfaW52b2NhdGlvbnNfaWQYBCABKAkSFwoPYWN0aW9uX21uZW1vbmljGAUgASgJEhEKCXRhcmdldF9pZBgGIAEoCRIYChBjb25maWd1cmF0aW9uX2lkGAcgASgJMtEBCglFeGVjdXRpb24SWwoHRXhlY3V0ZRIvLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRXhlY3V0ZVJlcXVlc3QaHS5nb29nbGUubG9uZ3J1bm5pbmcuT3BlcmF0aW9uMAESZwoNV2FpdEV4ZWN1dGlvbhI1LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuV2FpdEV4ZWN1dGlvblJlcXVlc3QaHS5nb29nbGUubG9uZ3J1bm5pbmcuT3BlcmF0aW9uMAEyiQIKC0FjdGlvbkNhY2hlEnkKD0dldEFjdGlvblJlc3VsdBI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuR2V0QWN0aW9uUmVzdWx0UmVxdWVzdBotLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQWN0aW9uUmVzdWx0En8KElVwZGF0ZUFjdGlvblJlc3VsdBI6LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuVXBkYXRlQWN0aW9uUmVzdWx0UmVxdWVzdBotLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQWN0aW9uUmVzdWx0Mo4GChlDb250ZW50QWRkcmVzc2FibGVTdG9yYWdlEocBChBGaW5kTWlzc2luZ0Jsb2JzEjguYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5GaW5kTWlzc2luZ0Jsb2JzUmVxdWVzdBo5LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRmluZE1pc3NpbmdCbG9ic1Jlc3BvbnNlEocBChBCYXRjaFVwZGF0ZUJsb2JzEjguYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5CYXRjaFVwZGF0ZUJsb2JzUmVxdWVzdBo5LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQmF0Y2hVcGRhdGVCbG9ic1Jlc3BvbnNlEoEBCg5CYXRjaFJlYWRCbG9icxI2LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQmF0Y2hSZWFkQmxvYnNSZXF1ZXN0GjcuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5CYXRjaFJlYWRCbG9ic1Jlc3BvbnNlEm4KB0dldFRyZWUSLy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkdldFRyZWVSZXF1ZXN0GjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5HZXRUcmVlUmVzcG9uc2UwARJyCglTcGxpdEJsb2ISMS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlNwbGl0QmxvYlJlcXVlc3QaMi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlNwbGl0QmxvYlJlc3BvbnNlEnUKClNwbGljZUJsb2ISMi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlNwbGljZUJsb2JSZXF1ZXN0GjMuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5TcGxpY2VCbG9iUmVzcG9uc2UyjwEKDENhcGFiaWxpdGllcxJ/Cg9HZXRDYXBhYmlsaXRpZXMSNy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkdldENhcGFiaWxpdGllc1JlcXVlc3QaMy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlNlcnZlckNhcGFiaWxpdGllc2IGcHJvdG8z", [file_build_bazel_semver_semver, file_google_longrunning_operations, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_protobuf_wrappers, file_google_rpc_status]);
 
 /**
+ * All that decides the outcome of a command. Its digest is the key of the action cache.
+ *
  * @generated from message build.bazel.remote.execution.v2.Action
  */
 export type Action = Message<"build.bazel.remote.execution.v2.Action"> & {
   /**
+   * The Command to run.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest command_digest = 1;
    */
   commandDigest?: Digest | undefined;
 
   /**
+   * The Directory that is the root of the input tree.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest input_root_digest = 2;
    */
   inputRootDigest?: Digest | undefined;
 
   /**
+   * How long the command itself may run; queueing and moving files do not count. Unset asks for the scheduler's
+   * default; more than the scheduler allows is INVALID_ARGUMENT. It is part of the digest: a result that was cached
+   * under a long limit doesn't serve an action with a short one.
+   *
    * @generated from field: google.protobuf.Duration timeout = 6;
    */
   timeout?: Duration | undefined;
 
   /**
+   * The result is neither stored in the action cache nor shared with an equal action in flight.
+   *
    * @generated from field: bool do_not_cache = 7;
    */
   doNotCache: boolean;
 
   /**
+   * Any bytes; a change makes a different action of the same work, hence a separate space of the cache.
+   *
    * @generated from field: bytes salt = 9;
    */
   salt: Uint8Array;
 
   /**
+   * What the machine must offer. Where it is set it is used, else Command.platform.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Platform platform = 10;
    */
   platform?: Platform | undefined;
@@ -63,53 +90,79 @@ export const ActionSchema: GenMessage<Action> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 0);
 
 /**
+ * A command line and where its outputs will be. Paths use `/` on every platform.
+ *
  * @generated from message build.bazel.remote.execution.v2.Command
  */
 export type Command = Message<"build.bazel.remote.execution.v2.Command"> & {
   /**
+   * The program and its arguments. A program with a `/` in it is a path, absolute or relative to the working directory;
+   * one without is looked up in the PATH of environment_variables.
+   *
    * @generated from field: repeated string arguments = 1;
    */
   arguments: string[];
 
   /**
+   * The command's whole environment, up to what the agent is configured to add. Sorted by name.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Command.EnvironmentVariable environment_variables = 2;
    */
   environmentVariables: Command_EnvironmentVariable[];
 
   /**
+   * Outputs that must be regular files or symlinks to files. Replaced by output_paths, and ignored where that is set.
+   * Sorted; relative to the working directory.
+   *
    * @generated from field: repeated string output_files = 3 [deprecated = true];
    * @deprecated
    */
   outputFiles: string[];
 
   /**
+   * Outputs that must be directories or symlinks to directories. Replaced by output_paths, and ignored where that is
+   * set. Sorted; relative to the working directory; the empty string is the working directory itself.
+   *
    * @generated from field: repeated string output_directories = 4 [deprecated = true];
    * @deprecated
    */
   outputDirectories: string[];
 
   /**
+   * Replaced by Action.platform, and ignored where that is set.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Platform platform = 5 [deprecated = true];
    * @deprecated
    */
   platform?: Platform | undefined;
 
   /**
+   * Where the command runs, relative to the input root, in which it must exist. Empty: the input root.
+   *
    * @generated from field: string working_directory = 6;
    */
   workingDirectory: string;
 
   /**
+   * Where outputs may appear, of whatever kind. Sorted; relative to the working directory, with no slash at either end.
+   * The agent makes the parent of each before the command runs, but not the output. One that isn't there afterwards is
+   * left out of the result, which is no error.
+   *
    * @generated from field: repeated string output_paths = 7;
    */
   outputPaths: string[];
 
   /**
+   * Names of the node properties to record for outputs, of those in ExecutionCapabilities.supported_node_properties.
+   * Sorted.
+   *
    * @generated from field: repeated string output_node_properties = 8;
    */
   outputNodeProperties: string[];
 
   /**
+   * How output directories are described in the result.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Command.OutputDirectoryFormat output_directory_format = 9;
    */
   outputDirectoryFormat: Command_OutputDirectoryFormat;
@@ -123,6 +176,8 @@ export const CommandSchema: GenMessage<Command> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 1);
 
 /**
+ * One variable of the environment.
+ *
  * @generated from message build.bazel.remote.execution.v2.Command.EnvironmentVariable
  */
 export type Command_EnvironmentVariable = Message<"build.bazel.remote.execution.v2.Command.EnvironmentVariable"> & {
@@ -145,15 +200,21 @@ export const Command_EnvironmentVariableSchema: GenMessage<Command_EnvironmentVa
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 1, 0);
 
 /**
+ * Which of OutputDirectory's digests the client wants. A server may give both whatever is asked.
+ *
  * @generated from enum build.bazel.remote.execution.v2.Command.OutputDirectoryFormat
  */
 export enum Command_OutputDirectoryFormat {
   /**
+   * A Tree message in tree_digest.
+   *
    * @generated from enum value: TREE_ONLY = 0;
    */
   TREE_ONLY = 0,
 
   /**
+   * Each Directory as a blob of its own, the root in root_directory_digest.
+   *
    * @generated from enum value: DIRECTORY_ONLY = 1;
    */
   DIRECTORY_ONLY = 1,
@@ -171,10 +232,15 @@ export const Command_OutputDirectoryFormatSchema: GenEnum<Command_OutputDirector
   enumDesc(file_build_bazel_remote_execution_v2_remote_execution, 1, 0);
 
 /**
+ * What an action asks of the machine that runs it. What a property means, and whether values are compared for equality
+ * or as amounts, is the scheduler's configuration.
+ *
  * @generated from message build.bazel.remote.execution.v2.Platform
  */
 export type Platform = Message<"build.bazel.remote.execution.v2.Platform"> & {
   /**
+   * Sorted by name, then by value. A name may come more than once.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Platform.Property properties = 1;
    */
   properties: Platform_Property[];
@@ -188,6 +254,8 @@ export const PlatformSchema: GenMessage<Platform> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 2);
 
 /**
+ * For example `OSFamily` = `linux`.
+ *
  * @generated from message build.bazel.remote.execution.v2.Platform.Property
  */
 export type Platform_Property = Message<"build.bazel.remote.execution.v2.Platform.Property"> & {
@@ -210,6 +278,9 @@ export const Platform_PropertySchema: GenMessage<Platform_Property> = /*@__PURE_
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 2, 0);
 
 /**
+ * One level of a tree. Names are unique across the three lists, and each list is sorted by name, so that equal content
+ * has one digest only.
+ *
  * @generated from message build.bazel.remote.execution.v2.Directory
  */
 export type Directory = Message<"build.bazel.remote.execution.v2.Directory"> & {
@@ -229,6 +300,8 @@ export type Directory = Message<"build.bazel.remote.execution.v2.Directory"> & {
   symlinks: SymlinkNode[];
 
   /**
+   * Of this directory itself.
+   *
    * @generated from field: build.bazel.remote.execution.v2.NodeProperties node_properties = 5;
    */
   nodeProperties?: NodeProperties | undefined;
@@ -242,6 +315,8 @@ export const DirectorySchema: GenMessage<Directory> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 3);
 
 /**
+ * A property that has no field of its own in NodeProperties.
+ *
  * @generated from message build.bazel.remote.execution.v2.NodeProperty
  */
 export type NodeProperty = Message<"build.bazel.remote.execution.v2.NodeProperty"> & {
@@ -264,20 +339,29 @@ export const NodePropertySchema: GenMessage<NodeProperty> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 4);
 
 /**
+ * Metadata of a file, directory or symlink. Not part of the identity of the content that it describes, but part of the
+ * digest of the Directory that holds it.
+ *
  * @generated from message build.bazel.remote.execution.v2.NodeProperties
  */
 export type NodeProperties = Message<"build.bazel.remote.execution.v2.NodeProperties"> & {
   /**
+   * Sorted by name.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.NodeProperty properties = 1;
    */
   properties: NodeProperty[];
 
   /**
+   * Time of last modification.
+   *
    * @generated from field: google.protobuf.Timestamp mtime = 2;
    */
   mtime?: Timestamp | undefined;
 
   /**
+   * Permission bits as in POSIX st_mode.
+   *
    * @generated from field: google.protobuf.UInt32Value unix_mode = 3;
    */
   unixMode?: number | undefined;
@@ -291,15 +375,21 @@ export const NodePropertiesSchema: GenMessage<NodeProperties> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 5);
 
 /**
+ * A file in a Directory.
+ *
  * @generated from message build.bazel.remote.execution.v2.FileNode
  */
 export type FileNode = Message<"build.bazel.remote.execution.v2.FileNode"> & {
   /**
+   * One path segment: not empty, not `.` or `..`, without `/`.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * The file's content.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest digest = 2;
    */
   digest?: Digest | undefined;
@@ -323,15 +413,21 @@ export const FileNodeSchema: GenMessage<FileNode> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 6);
 
 /**
+ * A subdirectory of a Directory.
+ *
  * @generated from message build.bazel.remote.execution.v2.DirectoryNode
  */
 export type DirectoryNode = Message<"build.bazel.remote.execution.v2.DirectoryNode"> & {
   /**
+   * One path segment, as in FileNode.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * The serialised Directory. An empty directory is the digest of the empty blob.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest digest = 2;
    */
   digest?: Digest | undefined;
@@ -345,15 +441,22 @@ export const DirectoryNodeSchema: GenMessage<DirectoryNode> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 7);
 
 /**
+ * A symbolic link in a Directory.
+ *
  * @generated from message build.bazel.remote.execution.v2.SymlinkNode
  */
 export type SymlinkNode = Message<"build.bazel.remote.execution.v2.SymlinkNode"> & {
   /**
+   * One path segment, as in FileNode.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * Relative to the link's own directory, or absolute where symlink_absolute_path_strategy allows it. It may have `..`
+   * segments and may name what doesn't exist.
+   *
    * @generated from field: string target = 2;
    */
   target: string;
@@ -372,15 +475,22 @@ export const SymlinkNodeSchema: GenMessage<SymlinkNode> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 8);
 
 /**
+ * Names a blob. Both parts together are the identity; which function made the hash is said beside it, by the
+ * digest_function of the request or by the resource name.
+ *
  * @generated from message build.bazel.remote.execution.v2.Digest
  */
 export type Digest = Message<"build.bazel.remote.execution.v2.Digest"> & {
   /**
+   * Lower-case hex, of the length that belongs to the digest function.
+   *
    * @generated from field: string hash = 1;
    */
   hash: string;
 
   /**
+   * Of the uncompressed content. 0 is the empty blob, which is always present and need not be uploaded.
+   *
    * @generated from field: int64 size_bytes = 2;
    */
   sizeBytes: bigint;
@@ -394,20 +504,28 @@ export const DigestSchema: GenMessage<Digest> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 9);
 
 /**
+ * When and where an action ran.
+ *
  * @generated from message build.bazel.remote.execution.v2.ExecutedActionMetadata
  */
 export type ExecutedActionMetadata = Message<"build.bazel.remote.execution.v2.ExecutedActionMetadata"> & {
   /**
+   * What the agent calls its machine.
+   *
    * @generated from field: string worker = 1;
    */
   worker: string;
 
   /**
+   * When the action entered the queue; a retry keeps it.
+   *
    * @generated from field: google.protobuf.Timestamp queued_timestamp = 2;
    */
   queuedTimestamp?: Timestamp | undefined;
 
   /**
+   * When the agent took the action, and when it was through with it.
+   *
    * @generated from field: google.protobuf.Timestamp worker_start_timestamp = 3;
    */
   workerStartTimestamp?: Timestamp | undefined;
@@ -428,6 +546,8 @@ export type ExecutedActionMetadata = Message<"build.bazel.remote.execution.v2.Ex
   inputFetchCompletedTimestamp?: Timestamp | undefined;
 
   /**
+   * The life of the command's process.
+   *
    * @generated from field: google.protobuf.Timestamp execution_start_timestamp = 7;
    */
   executionStartTimestamp?: Timestamp | undefined;
@@ -448,11 +568,15 @@ export type ExecutedActionMetadata = Message<"build.bazel.remote.execution.v2.Ex
   outputUploadCompletedTimestamp?: Timestamp | undefined;
 
   /**
+   * Whatever else the agent has measured, in messages that the client may know.
+   *
    * @generated from field: repeated google.protobuf.Any auxiliary_metadata = 11;
    */
   auxiliaryMetadata: Any[];
 
   /**
+   * Time that the command spent running; less than the life of its process where that was suspended.
+   *
    * @generated from field: google.protobuf.Duration virtual_execution_duration = 12;
    */
   virtualExecutionDuration?: Duration | undefined;
@@ -466,25 +590,35 @@ export const ExecutedActionMetadataSchema: GenMessage<ExecutedActionMetadata> = 
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 10);
 
 /**
+ * The outcome of a command. Only one with exit code 0 is cached.
+ *
  * @generated from message build.bazel.remote.execution.v2.ActionResult
  */
 export type ActionResult = Message<"build.bazel.remote.execution.v2.ActionResult"> & {
   /**
+   * The declared outputs that were there and are regular files.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.OutputFile output_files = 2;
    */
   outputFiles: OutputFile[];
 
   /**
+   * The declared outputs that were there and are directories.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.OutputDirectory output_directories = 3;
    */
   outputDirectories: OutputDirectory[];
 
   /**
+   * The command's own; 0 is success.
+   *
    * @generated from field: int32 exit_code = 4;
    */
   exitCode: number;
 
   /**
+   * Standard output, either here or in the CAS by stdout_digest; with both they agree. Neither means that it is empty.
+   *
    * @generated from field: bytes stdout_raw = 5;
    */
   stdoutRaw: Uint8Array;
@@ -495,6 +629,8 @@ export type ActionResult = Message<"build.bazel.remote.execution.v2.ActionResult
   stdoutDigest?: Digest | undefined;
 
   /**
+   * Standard error, likewise.
+   *
    * @generated from field: bytes stderr_raw = 7;
    */
   stderrRaw: Uint8Array;
@@ -510,18 +646,24 @@ export type ActionResult = Message<"build.bazel.remote.execution.v2.ActionResult
   executionMetadata?: ExecutedActionMetadata | undefined;
 
   /**
+   * Symlinks to files among output_files. For clients that use that list; with output_paths see output_symlinks.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.OutputSymlink output_file_symlinks = 10 [deprecated = true];
    * @deprecated
    */
   outputFileSymlinks: OutputSymlink[];
 
   /**
+   * Symlinks to directories among output_directories, likewise.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.OutputSymlink output_directory_symlinks = 11 [deprecated = true];
    * @deprecated
    */
   outputDirectorySymlinks: OutputSymlink[];
 
   /**
+   * The declared outputs that are symlinks, wherever they point. Links inside of an output directory are in its tree.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.OutputSymlink output_symlinks = 12;
    */
   outputSymlinks: OutputSymlink[];
@@ -535,10 +677,14 @@ export const ActionResultSchema: GenMessage<ActionResult> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 11);
 
 /**
+ * A file that a command made.
+ *
  * @generated from message build.bazel.remote.execution.v2.OutputFile
  */
 export type OutputFile = Message<"build.bazel.remote.execution.v2.OutputFile"> & {
   /**
+   * Relative to the command's working directory.
+   *
    * @generated from field: string path = 1;
    */
   path: string;
@@ -554,6 +700,8 @@ export type OutputFile = Message<"build.bazel.remote.execution.v2.OutputFile"> &
   isExecutable: boolean;
 
   /**
+   * The content as well, where the request's inline_output_files named this path and the server chose to.
+   *
    * @generated from field: bytes contents = 5;
    */
   contents: Uint8Array;
@@ -572,6 +720,8 @@ export const OutputFileSchema: GenMessage<OutputFile> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 12);
 
 /**
+ * A whole directory tree in one blob.
+ *
  * @generated from message build.bazel.remote.execution.v2.Tree
  */
 export type Tree = Message<"build.bazel.remote.execution.v2.Tree"> & {
@@ -581,6 +731,9 @@ export type Tree = Message<"build.bazel.remote.execution.v2.Tree"> & {
   root?: Directory | undefined;
 
   /**
+   * Every Directory that is reachable from the root, each once, found by its digest. Only
+   * OutputDirectory.is_topologically_sorted promises an order.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Directory children = 2;
    */
   children: Directory[];
@@ -594,25 +747,35 @@ export const TreeSchema: GenMessage<Tree> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 13);
 
 /**
+ * A directory that a command made.
+ *
  * @generated from message build.bazel.remote.execution.v2.OutputDirectory
  */
 export type OutputDirectory = Message<"build.bazel.remote.execution.v2.OutputDirectory"> & {
   /**
+   * Relative to the command's working directory; empty for that directory itself.
+   *
    * @generated from field: string path = 1;
    */
   path: string;
 
   /**
+   * The serialised Tree.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest tree_digest = 3;
    */
   treeDigest?: Digest | undefined;
 
   /**
+   * In the Tree, every Directory comes before the ones that it names, so that a reader needs one pass and no index.
+   *
    * @generated from field: bool is_topologically_sorted = 4;
    */
   isTopologicallySorted: boolean;
 
   /**
+   * The serialised root Directory, where every Directory of the tree is a blob of its own.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest root_directory_digest = 5;
    */
   rootDirectoryDigest?: Digest | undefined;
@@ -626,15 +789,21 @@ export const OutputDirectorySchema: GenMessage<OutputDirectory> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 14);
 
 /**
+ * A symlink that a command made. It is reported as it is, not followed.
+ *
  * @generated from message build.bazel.remote.execution.v2.OutputSymlink
  */
 export type OutputSymlink = Message<"build.bazel.remote.execution.v2.OutputSymlink"> & {
   /**
+   * Relative to the command's working directory.
+   *
    * @generated from field: string path = 1;
    */
   path: string;
 
   /**
+   * As in SymlinkNode.
+   *
    * @generated from field: string target = 2;
    */
   target: string;
@@ -653,15 +822,23 @@ export const OutputSymlinkSchema: GenMessage<OutputSymlink> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 15);
 
 /**
+ * How an action is scheduled. Not part of the Action, so it doesn't change the cache key.
+ *
  * @generated from message build.bazel.remote.execution.v2.ExecutionPolicy
  */
 export type ExecutionPolicy = Message<"build.bazel.remote.execution.v2.ExecutionPolicy"> & {
   /**
+   * Lower runs first; negative values are allowed, 0 is the default.
+   *
    * @generated from field: int32 priority = 1;
    */
   priority: number;
 
   /**
+   * A Remex addition, which standard clients never send: a time limit of this request alone. The smaller of it and
+   * Action.timeout counts, and the scheduler's maximum binds it like that one. Its number is far from those that the
+   * public API uses, so as to stay out of the way of future fields.
+   *
    * @generated from field: google.protobuf.Duration timeout = 100;
    */
   timeout?: Duration | undefined;
@@ -675,10 +852,14 @@ export const ExecutionPolicySchema: GenMessage<ExecutionPolicy> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 16);
 
 /**
+ * How a result is kept.
+ *
  * @generated from message build.bazel.remote.execution.v2.ResultsCachePolicy
  */
 export type ResultsCachePolicy = Message<"build.bazel.remote.execution.v2.ResultsCachePolicy"> & {
   /**
+   * A hint: lower is kept longer, 0 is the default.
+   *
    * @generated from field: int32 priority = 1;
    */
   priority: number;
@@ -692,25 +873,36 @@ export const ResultsCachePolicySchema: GenMessage<ResultsCachePolicy> = /*@__PUR
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 17);
 
 /**
+ * The request of Execute.
+ *
  * @generated from message build.bazel.remote.execution.v2.ExecuteRequest
  */
 export type ExecuteRequest = Message<"build.bazel.remote.execution.v2.ExecuteRequest"> & {
   /**
+   * Which instance runs the action and has its blobs. May be empty; may have several `/`-separated segments.
+   *
    * @generated from field: string instance_name = 1;
    */
   instanceName: string;
 
   /**
+   * Run the action even if the cache has its result. It may still join an equal action in flight, and its own result is
+   * cached.
+   *
    * @generated from field: bool skip_cache_lookup = 3;
    */
   skipCacheLookup: boolean;
 
   /**
+   * The Action to run.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest action_digest = 6;
    */
   actionDigest?: Digest | undefined;
 
   /**
+   * Unset means the defaults.
+   *
    * @generated from field: build.bazel.remote.execution.v2.ExecutionPolicy execution_policy = 7;
    */
   executionPolicy?: ExecutionPolicy | undefined;
@@ -721,11 +913,17 @@ export type ExecuteRequest = Message<"build.bazel.remote.execution.v2.ExecuteReq
   resultsCachePolicy?: ResultsCachePolicy | undefined;
 
   /**
+   * The function of action_digest, and of all the digests that the action leads to. UNKNOWN leaves it to the length of
+   * the hash, which is allowed for MD5, MURMUR3, SHA1, SHA256, SHA384, SHA512 and VSO.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 9;
    */
   digestFunction: DigestFunction_Value;
 
   /**
+   * Hints that the result should have standard output, standard error and the files at these paths (as in
+   * Command.output_paths) inlined. A server may inline less, to keep the message small.
+   *
    * @generated from field: bool inline_stdout = 10;
    */
   inlineStdout: boolean;
@@ -749,6 +947,8 @@ export const ExecuteRequestSchema: GenMessage<ExecuteRequest> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 18);
 
 /**
+ * A log that the server kept of an execution.
+ *
  * @generated from message build.bazel.remote.execution.v2.LogFile
  */
 export type LogFile = Message<"build.bazel.remote.execution.v2.LogFile"> & {
@@ -758,6 +958,8 @@ export type LogFile = Message<"build.bazel.remote.execution.v2.LogFile"> & {
   digest?: Digest | undefined;
 
   /**
+   * Text that may be shown to a person as it is.
+   *
    * @generated from field: bool human_readable = 2;
    */
   humanReadable: boolean;
@@ -771,30 +973,42 @@ export const LogFileSchema: GenMessage<LogFile> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 19);
 
 /**
+ * The outcome of an execution: `response` of an operation that is done.
+ *
  * @generated from message build.bazel.remote.execution.v2.ExecuteResponse
  */
 export type ExecuteResponse = Message<"build.bazel.remote.execution.v2.ExecuteResponse"> & {
   /**
+   * Set where the command ran to its end; as far as it is known where status is an error.
+   *
    * @generated from field: build.bazel.remote.execution.v2.ActionResult result = 1;
    */
   result?: ActionResult | undefined;
 
   /**
+   * The result came from the action cache.
+   *
    * @generated from field: bool cached_result = 2;
    */
   cachedResult: boolean;
 
   /**
+   * Why the action could not be run, or not to its end. Unset or OK if it was.
+   *
    * @generated from field: google.rpc.Status status = 3;
    */
   status?: Status | undefined;
 
   /**
+   * Logs beside the outputs, by name, for example for a person who looks into a failure.
+   *
    * @generated from field: map<string, build.bazel.remote.execution.v2.LogFile> server_logs = 4;
    */
   serverLogs: { [key: string]: LogFile };
 
   /**
+   * Something that the client should show to the person who builds.
+   *
    * @generated from field: string message = 5;
    */
   message: string;
@@ -808,6 +1022,8 @@ export const ExecuteResponseSchema: GenMessage<ExecuteResponse> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 20);
 
 /**
+ * Scope of the stage's enum.
+ *
  * @generated from message build.bazel.remote.execution.v2.ExecutionStage
  */
 export type ExecutionStage = Message<"build.bazel.remote.execution.v2.ExecutionStage"> & {
@@ -821,6 +1037,8 @@ export const ExecutionStageSchema: GenMessage<ExecutionStage> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 21);
 
 /**
+ * How far an execution has come.
+ *
  * @generated from enum build.bazel.remote.execution.v2.ExecutionStage.Value
  */
 export enum ExecutionStage_Value {
@@ -830,21 +1048,29 @@ export enum ExecutionStage_Value {
   UNKNOWN = 0,
 
   /**
+   * Looking for the result in the action cache.
+   *
    * @generated from enum value: CACHE_CHECK = 1;
    */
   CACHE_CHECK = 1,
 
   /**
+   * Waiting for an agent, for the first time or again.
+   *
    * @generated from enum value: QUEUED = 2;
    */
   QUEUED = 2,
 
   /**
+   * An agent has it: fetching inputs, running, or uploading outputs.
+   *
    * @generated from enum value: EXECUTING = 3;
    */
   EXECUTING = 3,
 
   /**
+   * Over, for better or worse.
+   *
    * @generated from enum value: COMPLETED = 4;
    */
   COMPLETED = 4,
@@ -857,6 +1083,8 @@ export const ExecutionStage_ValueSchema: GenEnum<ExecutionStage_Value> = /*@__PU
   enumDesc(file_build_bazel_remote_execution_v2_remote_execution, 21, 0);
 
 /**
+ * `metadata` of an Operation that Execute began.
+ *
  * @generated from message build.bazel.remote.execution.v2.ExecuteOperationMetadata
  */
 export type ExecuteOperationMetadata = Message<"build.bazel.remote.execution.v2.ExecuteOperationMetadata"> & {
@@ -866,11 +1094,16 @@ export type ExecuteOperationMetadata = Message<"build.bazel.remote.execution.v2.
   stage: ExecutionStage_Value;
 
   /**
+   * The Action that is run, so that a list of operations means something.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest action_digest = 2;
    */
   actionDigest?: Digest | undefined;
 
   /**
+   * ByteStream resource names at which the output so far can be followed while the command runs; empty where there is
+   * no such stream.
+   *
    * @generated from field: string stdout_stream_name = 3;
    */
   stdoutStreamName: string;
@@ -881,11 +1114,15 @@ export type ExecuteOperationMetadata = Message<"build.bazel.remote.execution.v2.
   stderrStreamName: string;
 
   /**
+   * What is known before the end, as the phases go by.
+   *
    * @generated from field: build.bazel.remote.execution.v2.ExecutedActionMetadata partial_execution_metadata = 5;
    */
   partialExecutionMetadata?: ExecutedActionMetadata | undefined;
 
   /**
+   * Of action_digest.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 6;
    */
   digestFunction: DigestFunction_Value;
@@ -899,10 +1136,14 @@ export const ExecuteOperationMetadataSchema: GenMessage<ExecuteOperationMetadata
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 22);
 
 /**
+ * The request of WaitExecution.
+ *
  * @generated from message build.bazel.remote.execution.v2.WaitExecutionRequest
  */
 export type WaitExecutionRequest = Message<"build.bazel.remote.execution.v2.WaitExecutionRequest"> & {
   /**
+   * Operation.name as it came from Execute. The instance is part of it.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
@@ -916,6 +1157,8 @@ export const WaitExecutionRequestSchema: GenMessage<WaitExecutionRequest> = /*@_
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 23);
 
 /**
+ * The request of GetActionResult.
+ *
  * @generated from message build.bazel.remote.execution.v2.GetActionResultRequest
  */
 export type GetActionResultRequest = Message<"build.bazel.remote.execution.v2.GetActionResultRequest"> & {
@@ -925,11 +1168,15 @@ export type GetActionResultRequest = Message<"build.bazel.remote.execution.v2.Ge
   instanceName: string;
 
   /**
+   * The key: the digest of the Action.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest action_digest = 2;
    */
   actionDigest?: Digest | undefined;
 
   /**
+   * Hints, as in ExecuteRequest.
+   *
    * @generated from field: bool inline_stdout = 3;
    */
   inlineStdout: boolean;
@@ -945,6 +1192,8 @@ export type GetActionResultRequest = Message<"build.bazel.remote.execution.v2.Ge
   inlineOutputFiles: string[];
 
   /**
+   * As in ExecuteRequest.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 6;
    */
   digestFunction: DigestFunction_Value;
@@ -958,6 +1207,8 @@ export const GetActionResultRequestSchema: GenMessage<GetActionResultRequest> = 
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 24);
 
 /**
+ * The request of UpdateActionResult.
+ *
  * @generated from message build.bazel.remote.execution.v2.UpdateActionResultRequest
  */
 export type UpdateActionResultRequest = Message<"build.bazel.remote.execution.v2.UpdateActionResultRequest"> & {
@@ -967,6 +1218,8 @@ export type UpdateActionResultRequest = Message<"build.bazel.remote.execution.v2
   instanceName: string;
 
   /**
+   * The key: the digest of the Action.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest action_digest = 2;
    */
   actionDigest?: Digest | undefined;
@@ -982,6 +1235,8 @@ export type UpdateActionResultRequest = Message<"build.bazel.remote.execution.v2
   resultsCachePolicy?: ResultsCachePolicy | undefined;
 
   /**
+   * As in ExecuteRequest.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 5;
    */
   digestFunction: DigestFunction_Value;
@@ -995,6 +1250,8 @@ export const UpdateActionResultRequestSchema: GenMessage<UpdateActionResultReque
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 25);
 
 /**
+ * The request of FindMissingBlobs.
+ *
  * @generated from message build.bazel.remote.execution.v2.FindMissingBlobsRequest
  */
 export type FindMissingBlobsRequest = Message<"build.bazel.remote.execution.v2.FindMissingBlobsRequest"> & {
@@ -1009,6 +1266,8 @@ export type FindMissingBlobsRequest = Message<"build.bazel.remote.execution.v2.F
   blobDigests: Digest[];
 
   /**
+   * Of all blob_digests.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 3;
    */
   digestFunction: DigestFunction_Value;
@@ -1022,10 +1281,14 @@ export const FindMissingBlobsRequestSchema: GenMessage<FindMissingBlobsRequest> 
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 26);
 
 /**
+ * The answer of FindMissingBlobs.
+ *
  * @generated from message build.bazel.remote.execution.v2.FindMissingBlobsResponse
  */
 export type FindMissingBlobsResponse = Message<"build.bazel.remote.execution.v2.FindMissingBlobsResponse"> & {
   /**
+   * A subset of the request's digests: these need an upload.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Digest missing_blob_digests = 2;
    */
   missingBlobDigests: Digest[];
@@ -1039,6 +1302,8 @@ export const FindMissingBlobsResponseSchema: GenMessage<FindMissingBlobsResponse
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 27);
 
 /**
+ * The request of BatchUpdateBlobs.
+ *
  * @generated from message build.bazel.remote.execution.v2.BatchUpdateBlobsRequest
  */
 export type BatchUpdateBlobsRequest = Message<"build.bazel.remote.execution.v2.BatchUpdateBlobsRequest"> & {
@@ -1053,6 +1318,8 @@ export type BatchUpdateBlobsRequest = Message<"build.bazel.remote.execution.v2.B
   requests: BatchUpdateBlobsRequest_Request[];
 
   /**
+   * Of all the digests.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 5;
    */
   digestFunction: DigestFunction_Value;
@@ -1066,10 +1333,14 @@ export const BatchUpdateBlobsRequestSchema: GenMessage<BatchUpdateBlobsRequest> 
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 28);
 
 /**
+ * One blob.
+ *
  * @generated from message build.bazel.remote.execution.v2.BatchUpdateBlobsRequest.Request
  */
 export type BatchUpdateBlobsRequest_Request = Message<"build.bazel.remote.execution.v2.BatchUpdateBlobsRequest.Request"> & {
   /**
+   * Of the uncompressed content.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest digest = 1;
    */
   digest?: Digest | undefined;
@@ -1080,6 +1351,8 @@ export type BatchUpdateBlobsRequest_Request = Message<"build.bazel.remote.execut
   data: Uint8Array;
 
   /**
+   * How data is compressed; one of CacheCapabilities.supported_batch_update_compressors.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Compressor.Value compressor = 3;
    */
   compressor: Compressor_Value;
@@ -1093,10 +1366,14 @@ export const BatchUpdateBlobsRequest_RequestSchema: GenMessage<BatchUpdateBlobsR
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 28, 0);
 
 /**
+ * The answer of BatchUpdateBlobs.
+ *
  * @generated from message build.bazel.remote.execution.v2.BatchUpdateBlobsResponse
  */
 export type BatchUpdateBlobsResponse = Message<"build.bazel.remote.execution.v2.BatchUpdateBlobsResponse"> & {
   /**
+   * One for each blob of the request.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.BatchUpdateBlobsResponse.Response responses = 1;
    */
   responses: BatchUpdateBlobsResponse_Response[];
@@ -1110,6 +1387,8 @@ export const BatchUpdateBlobsResponseSchema: GenMessage<BatchUpdateBlobsResponse
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 29);
 
 /**
+ * The verdict on one blob.
+ *
  * @generated from message build.bazel.remote.execution.v2.BatchUpdateBlobsResponse.Response
  */
 export type BatchUpdateBlobsResponse_Response = Message<"build.bazel.remote.execution.v2.BatchUpdateBlobsResponse.Response"> & {
@@ -1119,6 +1398,9 @@ export type BatchUpdateBlobsResponse_Response = Message<"build.bazel.remote.exec
   digest?: Digest | undefined;
 
   /**
+   * OK when the blob is durable. INVALID_ARGUMENT if data doesn't have the digest, RESOURCE_EXHAUSTED if there is no
+   * room for it.
+   *
    * @generated from field: google.rpc.Status status = 2;
    */
   status?: Status | undefined;
@@ -1132,6 +1414,8 @@ export const BatchUpdateBlobsResponse_ResponseSchema: GenMessage<BatchUpdateBlob
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 29, 0);
 
 /**
+ * The request of BatchReadBlobs.
+ *
  * @generated from message build.bazel.remote.execution.v2.BatchReadBlobsRequest
  */
 export type BatchReadBlobsRequest = Message<"build.bazel.remote.execution.v2.BatchReadBlobsRequest"> & {
@@ -1146,11 +1430,15 @@ export type BatchReadBlobsRequest = Message<"build.bazel.remote.execution.v2.Bat
   digests: Digest[];
 
   /**
+   * What the client can decompress; it can always take IDENTITY.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Compressor.Value acceptable_compressors = 3;
    */
   acceptableCompressors: Compressor_Value[];
 
   /**
+   * Of all the digests.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 4;
    */
   digestFunction: DigestFunction_Value;
@@ -1164,10 +1452,14 @@ export const BatchReadBlobsRequestSchema: GenMessage<BatchReadBlobsRequest> = /*
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 30);
 
 /**
+ * The answer of BatchReadBlobs.
+ *
  * @generated from message build.bazel.remote.execution.v2.BatchReadBlobsResponse
  */
 export type BatchReadBlobsResponse = Message<"build.bazel.remote.execution.v2.BatchReadBlobsResponse"> & {
   /**
+   * One for each blob of the request.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.BatchReadBlobsResponse.Response responses = 1;
    */
   responses: BatchReadBlobsResponse_Response[];
@@ -1181,10 +1473,14 @@ export const BatchReadBlobsResponseSchema: GenMessage<BatchReadBlobsResponse> = 
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 31);
 
 /**
+ * One blob, or why there is none.
+ *
  * @generated from message build.bazel.remote.execution.v2.BatchReadBlobsResponse.Response
  */
 export type BatchReadBlobsResponse_Response = Message<"build.bazel.remote.execution.v2.BatchReadBlobsResponse.Response"> & {
   /**
+   * Of the uncompressed content.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest digest = 1;
    */
   digest?: Digest | undefined;
@@ -1195,11 +1491,15 @@ export type BatchReadBlobsResponse_Response = Message<"build.bazel.remote.execut
   data: Uint8Array;
 
   /**
+   * NOT_FOUND if the blob is not stored.
+   *
    * @generated from field: google.rpc.Status status = 3;
    */
   status?: Status | undefined;
 
   /**
+   * How data is compressed.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Compressor.Value compressor = 4;
    */
   compressor: Compressor_Value;
@@ -1213,6 +1513,8 @@ export const BatchReadBlobsResponse_ResponseSchema: GenMessage<BatchReadBlobsRes
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 31, 0);
 
 /**
+ * The request of GetTree.
+ *
  * @generated from message build.bazel.remote.execution.v2.GetTreeRequest
  */
 export type GetTreeRequest = Message<"build.bazel.remote.execution.v2.GetTreeRequest"> & {
@@ -1222,21 +1524,29 @@ export type GetTreeRequest = Message<"build.bazel.remote.execution.v2.GetTreeReq
   instanceName: string;
 
   /**
+   * The Directory to begin with.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest root_digest = 2;
    */
   rootDigest?: Digest | undefined;
 
   /**
+   * The most directories that a response should have; 0 leaves it to the server, which may always send fewer.
+   *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
+   * Empty, or a next_page_token of the same tree, to go on after that response.
+   *
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
 
   /**
+   * Of root_digest and of all the digests in the tree.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 5;
    */
   digestFunction: DigestFunction_Value;
@@ -1250,6 +1560,8 @@ export const GetTreeRequestSchema: GenMessage<GetTreeRequest> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 32);
 
 /**
+ * A part of the answer of GetTree.
+ *
  * @generated from message build.bazel.remote.execution.v2.GetTreeResponse
  */
 export type GetTreeResponse = Message<"build.bazel.remote.execution.v2.GetTreeResponse"> & {
@@ -1259,6 +1571,8 @@ export type GetTreeResponse = Message<"build.bazel.remote.execution.v2.GetTreeRe
   directories: Directory[];
 
   /**
+   * Where to go on if the stream breaks after this response; empty in the last one.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
@@ -1272,6 +1586,8 @@ export const GetTreeResponseSchema: GenMessage<GetTreeResponse> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 33);
 
 /**
+ * The request of SplitBlob.
+ *
  * @generated from message build.bazel.remote.execution.v2.SplitBlobRequest
  */
 export type SplitBlobRequest = Message<"build.bazel.remote.execution.v2.SplitBlobRequest"> & {
@@ -1286,11 +1602,15 @@ export type SplitBlobRequest = Message<"build.bazel.remote.execution.v2.SplitBlo
   blobDigest?: Digest | undefined;
 
   /**
+   * Of blob_digest and of the chunks.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 3;
    */
   digestFunction: DigestFunction_Value;
 
   /**
+   * Where the client would like the cuts; a server may use another function.
+   *
    * @generated from field: build.bazel.remote.execution.v2.ChunkingFunction.Value chunking_function = 4;
    */
   chunkingFunction: ChunkingFunction_Value;
@@ -1304,15 +1624,21 @@ export const SplitBlobRequestSchema: GenMessage<SplitBlobRequest> = /*@__PURE__*
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 34);
 
 /**
+ * The answer of SplitBlob.
+ *
  * @generated from message build.bazel.remote.execution.v2.SplitBlobResponse
  */
 export type SplitBlobResponse = Message<"build.bazel.remote.execution.v2.SplitBlobResponse"> & {
   /**
+   * In order: one after the other they are the blob.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Digest chunk_digests = 1;
    */
   chunkDigests: Digest[];
 
   /**
+   * How the cuts were made; UNKNOWN where the server can't say.
+   *
    * @generated from field: build.bazel.remote.execution.v2.ChunkingFunction.Value chunking_function = 2;
    */
   chunkingFunction: ChunkingFunction_Value;
@@ -1326,6 +1652,8 @@ export const SplitBlobResponseSchema: GenMessage<SplitBlobResponse> = /*@__PURE_
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 35);
 
 /**
+ * The request of SpliceBlob.
+ *
  * @generated from message build.bazel.remote.execution.v2.SpliceBlobRequest
  */
 export type SpliceBlobRequest = Message<"build.bazel.remote.execution.v2.SpliceBlobRequest"> & {
@@ -1335,21 +1663,29 @@ export type SpliceBlobRequest = Message<"build.bazel.remote.execution.v2.SpliceB
   instanceName: string;
 
   /**
+   * What the chunks must add up to.
+   *
    * @generated from field: build.bazel.remote.execution.v2.Digest blob_digest = 2;
    */
   blobDigest?: Digest | undefined;
 
   /**
+   * In order; stored already.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Digest chunk_digests = 3;
    */
   chunkDigests: Digest[];
 
   /**
+   * Of blob_digest and of the chunks.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 4;
    */
   digestFunction: DigestFunction_Value;
 
   /**
+   * How the client made the cuts, so that a later SplitBlob can answer with the same chunks.
+   *
    * @generated from field: build.bazel.remote.execution.v2.ChunkingFunction.Value chunking_function = 5;
    */
   chunkingFunction: ChunkingFunction_Value;
@@ -1363,6 +1699,8 @@ export const SpliceBlobRequestSchema: GenMessage<SpliceBlobRequest> = /*@__PURE_
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 36);
 
 /**
+ * The answer of SpliceBlob: the blob is stored.
+ *
  * @generated from message build.bazel.remote.execution.v2.SpliceBlobResponse
  */
 export type SpliceBlobResponse = Message<"build.bazel.remote.execution.v2.SpliceBlobResponse"> & {
@@ -1380,6 +1718,8 @@ export const SpliceBlobResponseSchema: GenMessage<SpliceBlobResponse> = /*@__PUR
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 37);
 
 /**
+ * The request of GetCapabilities.
+ *
  * @generated from message build.bazel.remote.execution.v2.GetCapabilitiesRequest
  */
 export type GetCapabilitiesRequest = Message<"build.bazel.remote.execution.v2.GetCapabilitiesRequest"> & {
@@ -1397,20 +1737,29 @@ export const GetCapabilitiesRequestSchema: GenMessage<GetCapabilitiesRequest> = 
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 38);
 
 /**
+ * What an instance can do.
+ *
  * @generated from message build.bazel.remote.execution.v2.ServerCapabilities
  */
 export type ServerCapabilities = Message<"build.bazel.remote.execution.v2.ServerCapabilities"> & {
   /**
+   * Set by an instance that has a CAS and an action cache.
+   *
    * @generated from field: build.bazel.remote.execution.v2.CacheCapabilities cache_capabilities = 1;
    */
   cacheCapabilities?: CacheCapabilities | undefined;
 
   /**
+   * Set by an instance that executes.
+   *
    * @generated from field: build.bazel.remote.execution.v2.ExecutionCapabilities execution_capabilities = 2;
    */
   executionCapabilities?: ExecutionCapabilities | undefined;
 
   /**
+   * Versions of this API. From deprecated_api_version on a client is served, from low_api_version on without a warning,
+   * up to high_api_version.
+   *
    * @generated from field: build.bazel.semver.SemVer deprecated_api_version = 3;
    */
   deprecatedApiVersion?: SemVer | undefined;
@@ -1434,6 +1783,8 @@ export const ServerCapabilitiesSchema: GenMessage<ServerCapabilities> = /*@__PUR
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 39);
 
 /**
+ * Scope of the digest functions' enum.
+ *
  * @generated from message build.bazel.remote.execution.v2.DigestFunction
  */
 export type DigestFunction = Message<"build.bazel.remote.execution.v2.DigestFunction"> & {
@@ -1447,60 +1798,86 @@ export const DigestFunctionSchema: GenMessage<DigestFunction> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 40);
 
 /**
+ * How the hash of a Digest is computed. The digits are hex digits of the hash.
+ *
  * @generated from enum build.bazel.remote.execution.v2.DigestFunction.Value
  */
 export enum DigestFunction_Value {
   /**
+   * Not said: see ExecuteRequest.digest_function.
+   *
    * @generated from enum value: UNKNOWN = 0;
    */
   UNKNOWN = 0,
 
   /**
+   * 64 digits.
+   *
    * @generated from enum value: SHA256 = 1;
    */
   SHA256 = 1,
 
   /**
+   * 40 digits. Collisions can be made.
+   *
    * @generated from enum value: SHA1 = 2;
    */
   SHA1 = 2,
 
   /**
+   * 32 digits. Collisions can be made.
+   *
    * @generated from enum value: MD5 = 3;
    */
   MD5 = 3,
 
   /**
+   * 66 digits: Microsoft's hash over SHA-256 hashes of pages.
+   *
    * @generated from enum value: VSO = 4;
    */
   VSO = 4,
 
   /**
+   * 96 digits.
+   *
    * @generated from enum value: SHA384 = 5;
    */
   SHA384 = 5,
 
   /**
+   * 128 digits.
+   *
    * @generated from enum value: SHA512 = 6;
    */
   SHA512 = 6,
 
   /**
+   * 32 digits: the 128-bit variant for 64-bit machines, not cryptographic.
+   *
    * @generated from enum value: MURMUR3 = 7;
    */
   MURMUR3 = 7,
 
   /**
+   * 64 digits: a tree of SHA-256 blocks, which can be computed in parallel. Must be named, since its length is that
+   * of SHA256.
+   *
    * @generated from enum value: SHA256TREE = 8;
    */
   SHA256TREE = 8,
 
   /**
+   * 64 digits. Must be named, since its length is that of SHA256.
+   *
    * @generated from enum value: BLAKE3 = 9;
    */
   BLAKE3 = 9,
 
   /**
+   * 40 digits: SHA-1 over Git's object header and the content. Must be named, since its length is that of
+   * SHA1.
+   *
    * @generated from enum value: GITSHA1 = 10;
    */
   GITSHA1 = 10,
@@ -1513,6 +1890,8 @@ export const DigestFunction_ValueSchema: GenEnum<DigestFunction_Value> = /*@__PU
   enumDesc(file_build_bazel_remote_execution_v2_remote_execution, 40, 0);
 
 /**
+ * Scope of the chunking functions' enum.
+ *
  * @generated from message build.bazel.remote.execution.v2.ChunkingFunction
  */
 export type ChunkingFunction = Message<"build.bazel.remote.execution.v2.ChunkingFunction"> & {
@@ -1526,20 +1905,28 @@ export const ChunkingFunctionSchema: GenMessage<ChunkingFunction> = /*@__PURE__*
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 41);
 
 /**
+ * How a blob is cut at places that its content decides, so that similar blobs share chunks.
+ *
  * @generated from enum build.bazel.remote.execution.v2.ChunkingFunction.Value
  */
 export enum ChunkingFunction_Value {
   /**
+   * Not said, or cut in some other way.
+   *
    * @generated from enum value: UNKNOWN = 0;
    */
   UNKNOWN = 0,
 
   /**
+   * FastCDC as published in 2020, with the parameters of CacheCapabilities.fast_cdc_2020_params.
+   *
    * @generated from enum value: FAST_CDC_2020 = 1;
    */
   FAST_CDC_2020 = 1,
 
   /**
+   * Cuts at the maximum of a rolling hash, with the parameters of CacheCapabilities.rep_max_cdc_params.
+   *
    * @generated from enum value: REP_MAX_CDC = 2;
    */
   REP_MAX_CDC = 2,
@@ -1552,6 +1939,8 @@ export const ChunkingFunction_ValueSchema: GenEnum<ChunkingFunction_Value> = /*@
   enumDesc(file_build_bazel_remote_execution_v2_remote_execution, 41, 0);
 
 /**
+ * Whether clients may write to the action cache.
+ *
  * @generated from message build.bazel.remote.execution.v2.ActionCacheUpdateCapabilities
  */
 export type ActionCacheUpdateCapabilities = Message<"build.bazel.remote.execution.v2.ActionCacheUpdateCapabilities"> & {
@@ -1569,6 +1958,8 @@ export const ActionCacheUpdateCapabilitiesSchema: GenMessage<ActionCacheUpdateCa
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 42);
 
 /**
+ * Which priorities may be asked for. No range at all: only 0.
+ *
  * @generated from message build.bazel.remote.execution.v2.PriorityCapabilities
  */
 export type PriorityCapabilities = Message<"build.bazel.remote.execution.v2.PriorityCapabilities"> & {
@@ -1586,6 +1977,8 @@ export const PriorityCapabilitiesSchema: GenMessage<PriorityCapabilities> = /*@_
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 43);
 
 /**
+ * Both ends belong to the range.
+ *
  * @generated from message build.bazel.remote.execution.v2.PriorityCapabilities.PriorityRange
  */
 export type PriorityCapabilities_PriorityRange = Message<"build.bazel.remote.execution.v2.PriorityCapabilities.PriorityRange"> & {
@@ -1608,6 +2001,8 @@ export const PriorityCapabilities_PriorityRangeSchema: GenMessage<PriorityCapabi
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 43, 0);
 
 /**
+ * Scope of the strategy's enum.
+ *
  * @generated from message build.bazel.remote.execution.v2.SymlinkAbsolutePathStrategy
  */
 export type SymlinkAbsolutePathStrategy = Message<"build.bazel.remote.execution.v2.SymlinkAbsolutePathStrategy"> & {
@@ -1621,6 +2016,8 @@ export const SymlinkAbsolutePathStrategySchema: GenMessage<SymlinkAbsolutePathSt
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 44);
 
 /**
+ * What a SymlinkNode with an absolute target is.
+ *
  * @generated from enum build.bazel.remote.execution.v2.SymlinkAbsolutePathStrategy.Value
  */
 export enum SymlinkAbsolutePathStrategy_Value {
@@ -1630,11 +2027,15 @@ export enum SymlinkAbsolutePathStrategy_Value {
   UNKNOWN = 0,
 
   /**
+   * INVALID_ARGUMENT in inputs; outputs that have one fail.
+   *
    * @generated from enum value: DISALLOWED = 1;
    */
   DISALLOWED = 1,
 
   /**
+   * Kept as it is. What it points to on the machine is not part of the action's digest.
+   *
    * @generated from enum value: ALLOWED = 2;
    */
   ALLOWED = 2,
@@ -1647,6 +2048,8 @@ export const SymlinkAbsolutePathStrategy_ValueSchema: GenEnum<SymlinkAbsolutePat
   enumDesc(file_build_bazel_remote_execution_v2_remote_execution, 44, 0);
 
 /**
+ * Scope of the compressors' enum.
+ *
  * @generated from message build.bazel.remote.execution.v2.Compressor
  */
 export type Compressor = Message<"build.bazel.remote.execution.v2.Compressor"> & {
@@ -1660,25 +2063,35 @@ export const CompressorSchema: GenMessage<Compressor> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 45);
 
 /**
+ * How data on the wire are compressed. In resource names it is the lower-case name.
+ *
  * @generated from enum build.bazel.remote.execution.v2.Compressor.Value
  */
 export enum Compressor_Value {
   /**
+   * Not at all; every client and server can do it.
+   *
    * @generated from enum value: IDENTITY = 0;
    */
   IDENTITY = 0,
 
   /**
+   * Zstandard frames.
+   *
    * @generated from enum value: ZSTD = 1;
    */
   ZSTD = 1,
 
   /**
+   * RFC 1951, without a zlib or gzip header.
+   *
    * @generated from enum value: DEFLATE = 2;
    */
   DEFLATE = 2,
 
   /**
+   * RFC 7932.
+   *
    * @generated from enum value: BROTLI = 3;
    */
   BROTLI = 3,
@@ -1691,10 +2104,14 @@ export const Compressor_ValueSchema: GenEnum<Compressor_Value> = /*@__PURE__*/
   enumDesc(file_build_bazel_remote_execution_v2_remote_execution, 45, 0);
 
 /**
+ * What the CAS and the action cache can do.
+ *
  * @generated from message build.bazel.remote.execution.v2.CacheCapabilities
  */
 export type CacheCapabilities = Message<"build.bazel.remote.execution.v2.CacheCapabilities"> & {
   /**
+   * Functions whose digests are accepted.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.DigestFunction.Value digest_functions = 1;
    */
   digestFunctions: DigestFunction_Value[];
@@ -1705,11 +2122,15 @@ export type CacheCapabilities = Message<"build.bazel.remote.execution.v2.CacheCa
   actionCacheUpdateCapabilities?: ActionCacheUpdateCapabilities | undefined;
 
   /**
+   * For ResultsCachePolicy.priority.
+   *
    * @generated from field: build.bazel.remote.execution.v2.PriorityCapabilities cache_priority_capabilities = 3;
    */
   cachePriorityCapabilities?: PriorityCapabilities | undefined;
 
   /**
+   * The most data of one BatchUpdateBlobs or BatchReadBlobs; 0 means no limit but the transport's.
+   *
    * @generated from field: int64 max_batch_total_size_bytes = 4;
    */
   maxBatchTotalSizeBytes: bigint;
@@ -1720,21 +2141,29 @@ export type CacheCapabilities = Message<"build.bazel.remote.execution.v2.CacheCa
   symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value;
 
   /**
+   * Compressors of ByteStream's `compressed-blobs` resources, and of BatchReadBlobs. IDENTITY is not listed.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Compressor.Value supported_compressors = 6;
    */
   supportedCompressors: Compressor_Value[];
 
   /**
+   * Compressors of BatchUpdateBlobs. IDENTITY is not listed.
+   *
    * @generated from field: repeated build.bazel.remote.execution.v2.Compressor.Value supported_batch_update_compressors = 7;
    */
   supportedBatchUpdateCompressors: Compressor_Value[];
 
   /**
+   * The largest blob that is taken; 0 means that no limit is known.
+   *
    * @generated from field: int64 max_cas_blob_size_bytes = 8;
    */
   maxCasBlobSizeBytes: bigint;
 
   /**
+   * Whether SplitBlob and SpliceBlob are served.
+   *
    * @generated from field: bool split_blob_support = 9;
    */
   splitBlobSupport: boolean;
@@ -1745,6 +2174,9 @@ export type CacheCapabilities = Message<"build.bazel.remote.execution.v2.CacheCa
   spliceBlobSupport: boolean;
 
   /**
+   * Set for each chunking function that the server uses: chunks that a client cuts with the same parameters are the
+   * ones that others have uploaded.
+   *
    * @generated from field: build.bazel.remote.execution.v2.FastCdc2020Params fast_cdc_2020_params = 11;
    */
   fastCdc2020Params?: FastCdc2020Params | undefined;
@@ -1763,15 +2195,21 @@ export const CacheCapabilitiesSchema: GenMessage<CacheCapabilities> = /*@__PURE_
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 46);
 
 /**
+ * Parameters of ChunkingFunction FAST_CDC_2020.
+ *
  * @generated from message build.bazel.remote.execution.v2.FastCdc2020Params
  */
 export type FastCdc2020Params = Message<"build.bazel.remote.execution.v2.FastCdc2020Params"> & {
   /**
+   * The average that is aimed at; minimum and maximum follow from it.
+   *
    * @generated from field: uint64 avg_chunk_size_bytes = 1;
    */
   avgChunkSizeBytes: bigint;
 
   /**
+   * Of the rolling hash's table; 0 is the published table.
+   *
    * @generated from field: uint32 seed = 2;
    */
   seed: number;
@@ -1785,6 +2223,8 @@ export const FastCdc2020ParamsSchema: GenMessage<FastCdc2020Params> = /*@__PURE_
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 47);
 
 /**
+ * Parameters of ChunkingFunction REP_MAX_CDC.
+ *
  * @generated from message build.bazel.remote.execution.v2.RepMaxCdcParams
  */
 export type RepMaxCdcParams = Message<"build.bazel.remote.execution.v2.RepMaxCdcParams"> & {
@@ -1794,6 +2234,8 @@ export type RepMaxCdcParams = Message<"build.bazel.remote.execution.v2.RepMaxCdc
   minChunkSizeBytes: bigint;
 
   /**
+   * How far behind the minimum a better place for the cut is looked for.
+   *
    * @generated from field: uint64 horizon_size_bytes = 2;
    */
   horizonSizeBytes: bigint;
@@ -1807,25 +2249,35 @@ export const RepMaxCdcParamsSchema: GenMessage<RepMaxCdcParams> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 48);
 
 /**
+ * What execution can do.
+ *
  * @generated from message build.bazel.remote.execution.v2.ExecutionCapabilities
  */
 export type ExecutionCapabilities = Message<"build.bazel.remote.execution.v2.ExecutionCapabilities"> & {
   /**
+   * The function for clients that know of one only. Newer ones choose from digest_functions.
+   *
    * @generated from field: build.bazel.remote.execution.v2.DigestFunction.Value digest_function = 1;
    */
   digestFunction: DigestFunction_Value;
 
   /**
+   * Whether Execute is served.
+   *
    * @generated from field: bool exec_enabled = 2;
    */
   execEnabled: boolean;
 
   /**
+   * For ExecutionPolicy.priority.
+   *
    * @generated from field: build.bazel.remote.execution.v2.PriorityCapabilities execution_priority_capabilities = 3;
    */
   executionPriorityCapabilities?: PriorityCapabilities | undefined;
 
   /**
+   * Names of the node properties that are honoured in inputs and can be recorded of outputs.
+   *
    * @generated from field: repeated string supported_node_properties = 4;
    */
   supportedNodeProperties: string[];
@@ -1844,10 +2296,14 @@ export const ExecutionCapabilitiesSchema: GenMessage<ExecutionCapabilities> = /*
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 49);
 
 /**
+ * The program that calls.
+ *
  * @generated from message build.bazel.remote.execution.v2.ToolDetails
  */
 export type ToolDetails = Message<"build.bazel.remote.execution.v2.ToolDetails"> & {
   /**
+   * For example `bazel`.
+   *
    * @generated from field: string tool_name = 1;
    */
   toolName: string;
@@ -1866,6 +2322,9 @@ export const ToolDetailsSchema: GenMessage<ToolDetails> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 50);
 
 /**
+ * Who calls and on behalf of what, for logs, fairness and people; never for correctness or rights. Travels in the
+ * binary gRPC metadata `build.bazel.remote.execution.v2.requestmetadata-bin`.
+ *
  * @generated from message build.bazel.remote.execution.v2.RequestMetadata
  */
 export type RequestMetadata = Message<"build.bazel.remote.execution.v2.RequestMetadata"> & {
@@ -1875,31 +2334,43 @@ export type RequestMetadata = Message<"build.bazel.remote.execution.v2.RequestMe
   toolDetails?: ToolDetails | undefined;
 
   /**
+   * The action that the call belongs to: the hash of its digest, where the client knows it.
+   *
    * @generated from field: string action_id = 2;
    */
   actionId: string;
 
   /**
+   * One run of the tool, for example one `bazel build`.
+   *
    * @generated from field: string tool_invocation_id = 3;
    */
   toolInvocationId: string;
 
   /**
+   * Several runs that belong together, for example one CI job.
+   *
    * @generated from field: string correlated_invocations_id = 4;
    */
   correlatedInvocationsId: string;
 
   /**
+   * The kind of action, for example `CppCompile`.
+   *
    * @generated from field: string action_mnemonic = 5;
    */
   actionMnemonic: string;
 
   /**
+   * What is being built, for example a Bazel label.
+   *
    * @generated from field: string target_id = 6;
    */
   targetId: string;
 
   /**
+   * In which of its configurations.
+   *
    * @generated from field: string configuration_id = 7;
    */
   configurationId: string;
@@ -1913,10 +2384,28 @@ export const RequestMetadataSchema: GenMessage<RequestMetadata> = /*@__PURE__*/
   messageDesc(file_build_bazel_remote_execution_v2_remote_execution, 51);
 
 /**
+ * Runs actions on the agents of an instance.
+ *
  * @generated from service build.bazel.remote.execution.v2.Execution
  */
 export const Execution: GenService<{
   /**
+   * Queues an action, or answers from the action cache, and streams its operation until it is done. The Action, its
+   * Command and its whole input tree must be in the CAS before.
+   *
+   * Every Operation on the stream has an ExecuteOperationMetadata; the last one has `done` set and an ExecuteResponse.
+   * A stream that ends before that has been cut: WaitExecution with the operation's name goes on where it ended. That
+   * the command ran is success, whatever its exit code.
+   *
+   * Errors, on the call or in ExecuteResponse.status:
+   * - INVALID_ARGUMENT: unknown instance, malformed digest or Action, a timeout above the limit, a bad property value.
+   * - NOT_FOUND or FAILED_PRECONDITION: blobs are missing, each named by a google.rpc.PreconditionFailure violation of
+   *   type `MISSING`, so that the client uploads them and tries again.
+   * - RESOURCE_EXHAUSTED: the queue is full, or no agent could ever run the action.
+   * - DEADLINE_EXCEEDED: the command was killed at its time limit; the partial result is there too.
+   * - UNAVAILABLE: restarting or overloaded; safe to retry.
+   * - INTERNAL: the agent was lost or failed on every attempt.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.Execution.Execute
    */
   execute: {
@@ -1925,6 +2414,9 @@ export const Execution: GenService<{
     output: typeof OperationSchema;
   },
   /**
+   * Streams an operation that Execute began, from its present state to its end, under the rules of Execute. NOT_FOUND
+   * if the name is not known, or no longer: a completed operation is kept for a limited time.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.Execution.WaitExecution
    */
   waitExecution: {
@@ -1936,10 +2428,15 @@ export const Execution: GenService<{
   serviceDesc(file_build_bazel_remote_execution_v2_remote_execution, 0);
 
 /**
+ * Maps the digest of an Action to its ActionResult. An entry whose outputs are no longer all in the CAS is treated as
+ * absent, so a hit can be used without another look.
+ *
  * @generated from service build.bazel.remote.execution.v2.ActionCache
  */
 export const ActionCache: GenService<{
   /**
+   * NOT_FOUND if there is no entry, or one of the blobs that it names is gone.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ActionCache.GetActionResult
    */
   getActionResult: {
@@ -1948,6 +2445,9 @@ export const ActionCache: GenService<{
     output: typeof ActionResultSchema;
   },
   /**
+   * Records a result that the client computed itself, and answers with what was recorded. The blobs that it names must
+   * have been uploaded. UNIMPLEMENTED or PERMISSION_DENIED where clients may not write.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ActionCache.UpdateActionResult
    */
   updateActionResult: {
@@ -1959,10 +2459,15 @@ export const ActionCache: GenService<{
   serviceDesc(file_build_bazel_remote_execution_v2_remote_execution, 1);
 
 /**
+ * Blobs by digest. A blob never changes; it may be evicted at any time after its last use, so what a server says is
+ * present is a promise for a while only.
+ *
  * @generated from service build.bazel.remote.execution.v2.ContentAddressableStorage
  */
 export const ContentAddressableStorage: GenService<{
   /**
+   * Which of the blobs are not stored. Counts as a use of the others, which protects them from eviction.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ContentAddressableStorage.FindMissingBlobs
    */
   findMissingBlobs: {
@@ -1971,6 +2476,9 @@ export const ContentAddressableStorage: GenService<{
     output: typeof FindMissingBlobsResponseSchema;
   },
   /**
+   * Stores small blobs, each with its own verdict. The whole call is refused if the request is malformed, or if the
+   * data together are larger than CacheCapabilities.max_batch_total_size_bytes.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ContentAddressableStorage.BatchUpdateBlobs
    */
   batchUpdateBlobs: {
@@ -1979,6 +2487,9 @@ export const ContentAddressableStorage: GenService<{
     output: typeof BatchUpdateBlobsResponseSchema;
   },
   /**
+   * Reads small blobs, each with its own verdict. The whole call is refused if the blobs together are larger than
+   * CacheCapabilities.max_batch_total_size_bytes.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ContentAddressableStorage.BatchReadBlobs
    */
   batchReadBlobs: {
@@ -1987,6 +2498,9 @@ export const ContentAddressableStorage: GenService<{
     output: typeof BatchReadBlobsResponseSchema;
   },
   /**
+   * Streams every Directory under a root, the root included, in an order of the server's choice. NOT_FOUND if the root
+   * itself is missing; a missing descendant is left out.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ContentAddressableStorage.GetTree
    */
   getTree: {
@@ -1995,6 +2509,8 @@ export const ContentAddressableStorage: GenService<{
     output: typeof GetTreeResponseSchema;
   },
   /**
+   * Tells the chunks that a blob consists of, all of them stored as blobs themselves. NOT_FOUND if the blob is missing.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ContentAddressableStorage.SplitBlob
    */
   splitBlob: {
@@ -2003,6 +2519,9 @@ export const ContentAddressableStorage: GenService<{
     output: typeof SplitBlobResponseSchema;
   },
   /**
+   * Makes a blob of stored chunks. NOT_FOUND if a chunk is missing, INVALID_ARGUMENT if the chunks in a row don't have
+   * the digest that was asked for.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.ContentAddressableStorage.SpliceBlob
    */
   spliceBlob: {
@@ -2014,10 +2533,14 @@ export const ContentAddressableStorage: GenService<{
   serviceDesc(file_build_bazel_remote_execution_v2_remote_execution, 2);
 
 /**
+ * What an instance can do, so that a client adapts to it or stops early.
+ *
  * @generated from service build.bazel.remote.execution.v2.Capabilities
  */
 export const Capabilities: GenService<{
   /**
+   * INVALID_ARGUMENT if the instance is not known.
+   *
    * @generated from rpc build.bazel.remote.execution.v2.Capabilities.GetCapabilities
    */
   getCapabilities: {
