@@ -617,7 +617,7 @@ export type ActionResult = Message<"build.bazel.remote.execution.v2.ActionResult
   exitCode: number;
 
   /**
-   * Standard output, either here or in the CAS by stdout_digest; with both they agree. Neither means that it is empty.
+   * Standard output, either here or in the CAS by stdout_digest; with both they agree. With neither it is empty.
    *
    * @generated from field: bytes stdout_raw = 5;
    */
