@@ -1,14 +1,24 @@
 // Bundles the Worker (for workerd under Miniflare) and the command line (for Node) into dist/.
 // `wrangler deploy` does not use this: it bundles src/worker.ts by itself, by the same rules.
+import { readdir, rm } from "node:fs/promises";
+import { basename } from "node:path";
 import { build } from "esbuild";
 
-const shared = { bundle: true, format: "esm", target: "es2024", sourcemap: true, logLevel: "warning" };
+const shared = {
+  bundle: true,
+  format: "esm",
+  target: "es2024",
+  outdir: "dist",
+  sourcemap: true,
+  logLevel: "warning",
+  metafile: true,
+};
+const CHUNKS = "dist/chunks";
 
-await Promise.all([
+const [, commandLine] = await Promise.all([
   build({
     ...shared,
     entryPoints: { worker: "src/worker.ts" },
-    outdir: "dist",
     platform: "neutral",
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "browser", "import"],
@@ -18,9 +28,17 @@ await Promise.all([
   build({
     ...shared,
     entryPoints: { remex: "cli/remex.ts" },
-    outdir: "dist",
     platform: "node",
     packages: "external",
+    // So that what is imported late stays so: each command loads only what it needs, and the check of Node's version
+    // comes before all that needs a new one.
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
     banner: { js: "#!/usr/bin/env node" },
   }),
 ]);
+
+// The names of chunks change with their content: take the old ones away.
+const current = new Set(Object.keys(commandLine.metafile.outputs).map((path) => basename(path)));
+const stale = (await readdir(CHUNKS)).filter((name) => !current.has(name));
+await Promise.all(stale.map((name) => rm(`${CHUNKS}/${name}`, { force: true })));

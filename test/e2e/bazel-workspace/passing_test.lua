@@ -1,0 +1,2 @@
+assert(string.rep("ab", 3) == "ababab")
+print("all is well")
