@@ -1,0 +1,47 @@
+import { offerWork, withdraw } from "./availability.ts";
+import type { AgentDescription } from "./events.ts";
+import { hear } from "./heartbeat.ts";
+import { loseLease, returnLease } from "./leases.ts";
+import type { SchedulerState } from "./scheduler-state.ts";
+import type { Agent } from "./state.ts";
+
+/** An agent said Hello. One that was here before goes on with the leases that it still holds. */
+export function connectAgent(state: SchedulerState, description: AgentDescription, leaseIds: readonly string[]): void {
+  const held = new Set(leaseIds);
+  let agent = state.agents.get(description.id);
+  if (agent === undefined) agent = state.agents.add(description, state.nowMs);
+  else withdraw(state, agent);
+  state.agents.describe(agent, description);
+  agent.connected = true;
+  agent.draining = description.draining;
+  hear(state, agent, state.nowMs);
+  // Before it is offered work, so that what it lost goes out again in its old place.
+  for (const lease of [...agent.leases.values()]) if (!held.has(lease.id)) returnLease(state, lease);
+  for (const leaseId of held) {
+    if (agent.leases.has(leaseId)) continue;
+    state.decide({ type: "cancel_lease", agentId: agent.id, leaseId, why: "the lease is not known any more" });
+  }
+  offerWork(state, agent);
+}
+
+/** Its socket is gone. Leases wait for it to come back; without any there is nothing to wait for. */
+export function disconnectAgent(state: SchedulerState, agent: Agent): void {
+  agent.connected = false;
+  withdraw(state, agent);
+  if (agent.leases.size === 0) removeAgent(state, agent, "its connection was closed");
+}
+
+/** It was silent for the worker timeout: its leases go to others. */
+export function loseAgent(state: SchedulerState, agent: Agent): void {
+  agent.silence = undefined;
+  const message = `agent ${agent.name} was lost: silent for ${state.limits.workerTimeoutMs / 1000} s`;
+  agent.connected = false;
+  withdraw(state, agent);
+  for (const lease of [...agent.leases.values()]) loseLease(state, lease, message);
+  removeAgent(state, agent, message);
+}
+
+function removeAgent(state: SchedulerState, agent: Agent, why: string): void {
+  state.agents.remove(agent);
+  state.decide({ type: "agent_removed", agentId: agent.id, why });
+}

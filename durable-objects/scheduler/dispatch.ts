@@ -1,0 +1,119 @@
+import { canTake, hasSlot } from "./agents.ts";
+import { olderThan } from "./fair-queue.ts";
+import { RESERVE_AFTER_MS } from "./limits.ts";
+import { fits } from "./platform.ts";
+import { takeFromQueue } from "./queueing.ts";
+import type { SchedulerState } from "./scheduler-state.ts";
+import type { Agent, Execution, Group, Lease } from "./state.ts";
+
+/** Gives an execution that has just been queued to an agent, if one is free for it. */
+export function dispatchExecution(state: SchedulerState, execution: Execution): void {
+  const { group } = execution;
+  // With agents free nothing else waits in the group, so the execution passes nobody.
+  const agent =
+    (execution.inputRoot === undefined ? undefined : state.agents.availableHolder(group, execution.inputRoot)) ??
+    (state.limits.allocationStrategy === "least_recently_used" ? group.available.first : group.available.last)?.agent;
+  if (agent !== undefined) lease(state, execution, agent);
+}
+
+/** Gives the agent as much as it can take. */
+export function dispatchAgent(state: SchedulerState, agent: Agent): void {
+  while (hasSlot(agent)) {
+    const group = nextGroup(state, agent);
+    const execution = group?.queue.peek();
+    if (execution === undefined) return;
+    lease(state, execution, agent);
+  }
+}
+
+/** Ends the keeping of an agent for the group, whose next execution has gone. The agent is then free for others. */
+export function releaseReservation(state: SchedulerState, group: Group): void {
+  const agent = group.reservedAgent;
+  if (agent === undefined) return;
+  group.reservedAgent = undefined;
+  agent.reservedFor = undefined;
+  state.agents.refresh(agent);
+  dispatchAgent(state, agent);
+}
+
+/**
+ * The group whose next execution the agent should take: by priority, then age. Where that one doesn't fit beside what
+ * runs there, a lesser one that does, unless the first has waited for long: then the agent is kept for it.
+ */
+function nextGroup(state: SchedulerState, agent: Agent): Group | undefined {
+  let first: Execution | undefined;
+  let fitting: Execution | undefined;
+  for (const { group } of agent.memberships) {
+    const head = group.queue.peek();
+    if (head === undefined) continue;
+    if (first === undefined || comesBefore(head, first)) first = head;
+    if (canTake(agent, group) && (fitting === undefined || comesBefore(head, fitting))) fitting = head;
+  }
+  if (first !== undefined && first !== fitting && shouldReserve(state, agent, first)) {
+    agent.reservedFor = first.group;
+    first.group.reservedAgent = agent;
+    state.agents.refresh(agent);
+    return undefined;
+  }
+  return fitting?.group;
+}
+
+function shouldReserve(state: SchedulerState, agent: Agent, execution: Execution): boolean {
+  return (
+    agent.reservedFor === undefined &&
+    execution.group.reservedAgent === undefined &&
+    !fits(execution.group.requirement, agent.freeMilli) &&
+    state.nowMs - execution.queuedAtMs >= RESERVE_AFTER_MS
+  );
+}
+
+function comesBefore(a: Execution, b: Execution): boolean {
+  return a.priority < b.priority || (a.priority === b.priority && olderThan(a, b));
+}
+
+function lease(state: SchedulerState, execution: Execution, agent: Agent): void {
+  const { group } = execution;
+  if (group.queue.peek() === execution) {
+    // pop, not remove: the next turn is another build's.
+    group.queue.pop();
+    state.queued -= 1;
+    state.checkMatched(group);
+  } else {
+    takeFromQueue(state, execution);
+  }
+  execution.stage = "leased";
+  execution.leaseCount += 1;
+  const given: Lease = {
+    id: leaseId(execution.id, execution.leaseCount),
+    agent,
+    group,
+    execution,
+    phase: undefined,
+    startedAtMs: state.nowMs,
+    deadline: undefined,
+  };
+  execution.lease = given;
+  hold(state, given, execution.timeoutMs);
+  if (execution.inputRoot !== undefined) state.agents.remember(agent, execution.inputRoot);
+  state.decide({ type: "leased", executionId: execution.id, leaseId: given.id, agentId: agent.id });
+  if (agent.reservedFor === group || group.reservedAgent !== undefined) releaseReservation(state, group);
+}
+
+/** The agent holds the lease from now on, for as long as its command and its transfers may take. */
+export function hold(state: SchedulerState, lease: Lease, timeoutMs: number): void {
+  const { agent } = lease;
+  state.agents.occupy(lease);
+  lease.deadline = state.deadline(lease.deadline, lease.startedAtMs + timeoutMs + state.limits.leaseOverheadMs, {
+    of: "lease",
+    lease,
+  });
+  agent.silence ??= state.deadline(undefined, agent.lastHeardMs + state.limits.workerTimeoutMs, {
+    of: "silence",
+    agent,
+  });
+}
+
+/** Unique: no two attempts of any execution share one, so a late report can't be taken for a newer attempt's. */
+export function leaseId(executionId: string, leaseCount: number): string {
+  return `${executionId}.${leaseCount}`;
+}

@@ -1,0 +1,36 @@
+/** The configuration of a scheduler, in its own units. */
+export interface SchedulerLimits {
+  /** How long an agent may be silent before its leases are taken from it. */
+  readonly workerTimeoutMs: number;
+  /** How many more attempts an execution gets after one that its agent spoiled. */
+  readonly maxJobRetries: number;
+  readonly retainCompletedForMs: number;
+  /** How long an operation goes on that no client waits for. */
+  readonly clientActionTimeoutMs: number;
+  /** How long executions are kept that no connected agent could run. */
+  readonly noWorkerTimeoutMs: number;
+  /** How long an unserved platform, or an action that spent its attempts, is refused at once. */
+  readonly failureMemoryMs: number;
+  readonly maxQueuedActions: number;
+  readonly allocationStrategy: "least_recently_used" | "most_recently_used";
+  /** How long a lease may take beside its command: fetching inputs, uploading outputs. */
+  readonly leaseOverheadMs: number;
+}
+
+/** Idle groups remember which agents serve them; this many are kept, so that a stream of single actions matches once. */
+export const MAX_IDLE_GROUPS = 256;
+
+/** Actions that are remembered for having spent their attempts. */
+export const MAX_REMEMBERED_FAILURES = 10_000;
+
+/** Input roots that are remembered of each agent. */
+export const MAX_INPUT_ROOTS = 256;
+
+/** How many agents that hold an input root are asked whether they are free before locality is given up. */
+export const MAX_LOCALITY_PROBES = 16;
+
+/**
+ * When an execution that needs much of an agent has waited this long for it to be free at once, an agent is kept for it:
+ * otherwise small executions that keep slipping in would starve it.
+ */
+export const RESERVE_AFTER_MS = 10_000;

@@ -1,0 +1,83 @@
+import { offerWork } from "./availability.ts";
+import { hold, leaseId } from "./dispatch.ts";
+import { putInQueue } from "./queueing.ts";
+import type { SchedulerState } from "./scheduler-state.ts";
+import type { EndedSnapshot, ExecutionSnapshot, LeaseSnapshot, SchedulerSnapshot } from "./snapshot.ts";
+import type { Execution, Lease, Operation } from "./state.ts";
+
+/** Fills a new scheduler's state. Agents that are connected get work at once. */
+export function restore(state: SchedulerState, snapshot: SchedulerSnapshot): void {
+  for (const { description, connected, lastHeardMs } of snapshot.agents) {
+    const agent = state.agents.add(description, lastHeardMs);
+    state.agents.describe(agent, description);
+    agent.connected = connected;
+    agent.draining = description.draining;
+  }
+  for (const ended of snapshot.ended) restoreEnded(state, ended);
+  for (const execution of snapshot.executions) restoreExecution(state, execution);
+  for (const agent of [...state.agents.all()]) {
+    if (agent.connected) offerWork(state, agent);
+    else if (agent.leases.size === 0) state.agents.remove(agent);
+  }
+}
+
+function restoreEnded(state: SchedulerState, { id, endedAtMs, spent }: EndedSnapshot): void {
+  state.ended.set(id, { forgetAtMs: endedAtMs + state.limits.retainCompletedForMs });
+  if (spent === undefined) return;
+  const untilMs = endedAtMs + state.limits.failureMemoryMs;
+  if (untilMs > state.nowMs) state.rememberSpent(spent.actionKey, spent.message, untilMs);
+}
+
+function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): void {
+  const group = state.group(snapshot.requirement);
+  const operations: Operation[] = [];
+  const execution: Execution = {
+    id: snapshot.id,
+    actionKey: snapshot.actionKey,
+    mergeable: snapshot.mergeable,
+    group,
+    timeoutMs: snapshot.timeoutMs,
+    inputRoot: snapshot.inputRoot,
+    invocationId: snapshot.invocationId,
+    priority: Math.min(...snapshot.operations.map(({ priority }) => priority)),
+    queuedAtMs: snapshot.queuedAtMs,
+    sequence: snapshot.sequence,
+    operations,
+    stage: "queued",
+    lease: undefined,
+    leaseCount: snapshot.leaseCount,
+    failures: snapshot.failures.length > 0 ? [...snapshot.failures] : undefined,
+    heapIndex: -1,
+  };
+  for (const { id, priority } of snapshot.operations) {
+    const operation: Operation = { id, execution, priority, abandonment: undefined };
+    operations.push(operation);
+    if (id !== execution.id) state.joined.set(id, operation);
+  }
+  state.nextSequence = Math.max(state.nextSequence, snapshot.sequence + 1);
+  state.executions.set(execution.id, execution);
+  if (execution.mergeable) state.mergeable.set(execution.actionKey, execution);
+  state.groups.enter(group);
+  if (snapshot.lease === undefined || !restoreLease(state, execution, snapshot.lease)) {
+    putInQueue(state, execution, "last");
+  }
+}
+
+/** Whether the lease's agent is known: else it is as if it had never got it. */
+function restoreLease(state: SchedulerState, execution: Execution, snapshot: LeaseSnapshot): boolean {
+  const agent = state.agents.get(snapshot.agentId);
+  if (agent === undefined) return false;
+  const lease: Lease = {
+    id: leaseId(execution.id, execution.leaseCount),
+    agent,
+    group: execution.group,
+    execution,
+    phase: snapshot.phase,
+    startedAtMs: snapshot.startedAtMs,
+    deadline: undefined,
+  };
+  execution.stage = "leased";
+  execution.lease = lease;
+  hold(state, lease, execution.timeoutMs);
+  return true;
+}

@@ -1,0 +1,105 @@
+import { Agents } from "./agents.ts";
+import type { Decision } from "./events.ts";
+import { Groups } from "./groups.ts";
+import { IndexedHeap } from "./indexed-heap.ts";
+import { MAX_REMEMBERED_FAILURES, type SchedulerLimits } from "./limits.ts";
+import { describeMismatch, type Requirement } from "./platform.ts";
+import type { Deadline, Execution, Group, Operation } from "./state.ts";
+
+/** Everything that a scheduler knows, and the small steps that the parts of it share. */
+export class SchedulerState {
+  readonly limits: SchedulerLimits;
+  readonly agents = new Agents();
+  readonly groups = new Groups();
+  /** Live executions: queued, leased or finishing. */
+  readonly executions = new Map<string, Execution>();
+  /** Live operations that are not their execution's first: a first one is found by the execution's id. */
+  readonly joined = new Map<string, Operation>();
+  /** By action key, the execution that a new operation may join. */
+  readonly mergeable = new Map<string, Execution>();
+  /** Ended executions that can still be asked for, in the order in which they are forgotten. */
+  readonly ended = new Map<string, { readonly forgetAtMs: number }>();
+  /** By action key, actions that spent their attempts a short while ago; the oldest first. */
+  readonly spent = new Map<string, { readonly untilMs: number; readonly message: string }>();
+  readonly deadlines = new IndexedHeap<Deadline>((a, b) => a.atMs < b.atMs);
+  queued = 0;
+  nextSequence = 0;
+  nowMs = 0;
+  #decisions: Decision[] = [];
+
+  constructor(limits: SchedulerLimits) {
+    this.limits = limits;
+  }
+
+  decide(decision: Decision): void {
+    this.#decisions.push(decision);
+  }
+
+  takeDecisions(): Decision[] {
+    const decisions = this.#decisions;
+    this.#decisions = [];
+    return decisions;
+  }
+
+  /** A deadline at `atMs` in place of `old`. */
+  deadline(old: Deadline | undefined, atMs: number, subject: Deadline["subject"]): Deadline {
+    this.clear(old);
+    const deadline: Deadline = { atMs, subject, heapIndex: -1 };
+    this.deadlines.push(deadline);
+    return deadline;
+  }
+
+  clear(deadline: Deadline | undefined): void {
+    if (deadline !== undefined) this.deadlines.remove(deadline);
+  }
+
+  operation(id: string): Operation | undefined {
+    const first = this.executions.get(id)?.operations[0];
+    return first?.id === id ? first : this.joined.get(id);
+  }
+
+  /** The group of a requirement; a new one knows its agents at once. */
+  group(requirement: Requirement): Group {
+    const known = this.groups.get(requirement.key);
+    if (known !== undefined) return known;
+    const group = this.groups.add(requirement);
+    for (const agent of this.agents.all()) this.agents.join(agent, group);
+    const evicted = this.groups.evict();
+    if (evicted !== undefined) this.agents.dissolve(evicted);
+    return group;
+  }
+
+  /** Starts or stops the clock of a group that nobody can serve. */
+  checkMatched(group: Group): void {
+    if (group.members.size > 0) {
+      this.clear(group.unmatched);
+      group.unmatched = undefined;
+      group.refusal = undefined;
+    } else if (group.queue.size === 0) {
+      this.clear(group.unmatched);
+      group.unmatched = undefined;
+    } else {
+      group.unmatched ??= this.deadline(undefined, this.nowMs + this.limits.noWorkerTimeoutMs, {
+        of: "unmatched",
+        group,
+      });
+    }
+  }
+
+  describeMismatch(group: Group): string {
+    const offers = [...this.agents.all()].filter(({ connected, draining }) => connected && !draining);
+    return describeMismatch(
+      group.requirement,
+      offers.map(({ offer }) => offer),
+    );
+  }
+
+  rememberSpent(actionKey: string, message: string, untilMs: number): void {
+    for (const [key, { untilMs: oldUntilMs }] of this.spent) {
+      if (oldUntilMs > this.nowMs && this.spent.size < MAX_REMEMBERED_FAILURES) break;
+      this.spent.delete(key);
+    }
+    this.spent.delete(actionKey);
+    this.spent.set(actionKey, { untilMs, message });
+  }
+}

@@ -1,0 +1,72 @@
+import type { AgentDescription, LeasePhase } from "./events.ts";
+import type { Requirement } from "./platform.ts";
+import type { Execution } from "./state.ts";
+
+/** What must be kept of a live execution, so that a restarted scheduler goes on with it. */
+export interface ExecutionSnapshot {
+  readonly id: string;
+  readonly actionKey: string;
+  readonly mergeable: boolean;
+  readonly requirement: Requirement;
+  readonly invocationId: string;
+  readonly timeoutMs: number;
+  readonly inputRoot: string | undefined;
+  readonly queuedAtMs: number;
+  readonly sequence: number;
+  /** In the order of their arrival. */
+  readonly operations: readonly { readonly id: string; readonly priority: number }[];
+  /** The running lease's id follows from the execution's id and this. */
+  readonly leaseCount: number;
+  readonly failures: readonly string[];
+  /** Undefined while queued. */
+  readonly lease: LeaseSnapshot | undefined;
+}
+
+export interface LeaseSnapshot {
+  readonly agentId: string;
+  readonly phase: LeasePhase | undefined;
+  readonly startedAtMs: number;
+}
+
+/** An agent that the scheduler knew. */
+export interface AgentSnapshot {
+  readonly description: AgentDescription;
+  /** Whether its socket is still there. */
+  readonly connected: boolean;
+  readonly lastHeardMs: number;
+}
+
+/** An execution that ended and is not forgotten yet. */
+export interface EndedSnapshot {
+  readonly id: string;
+  readonly endedAtMs: number;
+  /** Set where it ended because its attempts were spent. */
+  readonly spent: { readonly actionKey: string; readonly message: string } | undefined;
+}
+
+/** Everything that a scheduler needs to go on after a restart. */
+export interface SchedulerSnapshot {
+  readonly agents: Iterable<AgentSnapshot>;
+  readonly executions: Iterable<ExecutionSnapshot>;
+  /** The first to end first. */
+  readonly ended: Iterable<EndedSnapshot>;
+}
+
+export function snapshotOf(execution: Execution): ExecutionSnapshot {
+  const { group, lease, operations } = execution;
+  return {
+    id: execution.id,
+    actionKey: execution.actionKey,
+    mergeable: execution.mergeable,
+    requirement: group.requirement,
+    invocationId: execution.invocationId,
+    timeoutMs: execution.timeoutMs,
+    inputRoot: execution.inputRoot,
+    queuedAtMs: execution.queuedAtMs,
+    sequence: execution.sequence,
+    operations: operations.map(({ id, priority }) => ({ id, priority })),
+    leaseCount: execution.leaseCount,
+    failures: execution.failures ?? [],
+    lease: lease && { agentId: lease.agent.id, phase: lease.phase, startedAtMs: lease.startedAtMs },
+  };
+}
