@@ -10,12 +10,12 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Digest, DigestFunction_Value, Platform, RequestMetadata } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { Digest, DigestFunction_Value, ExecuteResponse, Platform, RequestMetadata } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { file_build_bazel_remote_execution_v2_remote_execution } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Operation } from "../../../google/longrunning/operations_pb.ts";
 import { file_google_longrunning_operations } from "../../../google/longrunning/operations_pb.ts";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../../google/rpc/status_pb.ts";
 import { file_google_rpc_status } from "../../../google/rpc/status_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -24,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file remex/instance/v1/instance.proto.
  */
 export const file_remex_instance_v1_instance: GenFile = /*@__PURE__*/
-  fileDesc("CiByZW1leC9pbnN0YW5jZS92MS9pbnN0YW5jZS5wcm90bxIRcmVtZXguaW5zdGFuY2UudjEidQoMV2F0Y2hSZXF1ZXN0Ei0KB2VucXVldWUYASABKAsyGi5yZW1leC5pbnN0YW5jZS52MS5FbnF1ZXVlSAASKwoGYXR0YWNoGAIgASgLMhkucmVtZXguaW5zdGFuY2UudjEuQXR0YWNoSABCCQoHcmVxdWVzdCKFAQoHRW5xdWV1ZRIWCg5vcGVyYXRpb25fbmFtZRgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMucmVtZXguaW5zdGFuY2UudjEuRXhlY3V0aW9uUmVxdWVzdBIQCghwcmlvcml0eRgDIAEoBRIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAki6QMKEEV4ZWN1dGlvblJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAiABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYAyABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBCABKAwSDwoHY29tbWFuZBgFIAEoDBI7CghwbGF0Zm9ybRgGIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0SKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxkb19ub3RfY2FjaGUYCCABKAgSQgoRaW5wdXRfcm9vdF9kaWdlc3QYCSABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJKChByZXF1ZXN0X21ldGFkYXRhGAogASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5SZXF1ZXN0TWV0YWRhdGEiIAoGQXR0YWNoEhYKDm9wZXJhdGlvbl9uYW1lGAEgASgJInAKCldhdGNoRXZlbnQSMgoJb3BlcmF0aW9uGAEgASgLMh0uZ29vZ2xlLmxvbmdydW5uaW5nLk9wZXJhdGlvbkgAEiUKB3JlZnVzYWwYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQgcKBWV2ZW50YgZwcm90bzM", [file_build_bazel_remote_execution_v2_remote_execution, file_google_longrunning_operations, file_google_protobuf_duration, file_google_rpc_status]);
+  fileDesc("CiByZW1leC9pbnN0YW5jZS92MS9pbnN0YW5jZS5wcm90bxIRcmVtZXguaW5zdGFuY2UudjEidQoMV2F0Y2hSZXF1ZXN0Ei0KB2VucXVldWUYASABKAsyGi5yZW1leC5pbnN0YW5jZS52MS5FbnF1ZXVlSAASKwoGYXR0YWNoGAIgASgLMhkucmVtZXguaW5zdGFuY2UudjEuQXR0YWNoSABCCQoHcmVxdWVzdCKFAQoHRW5xdWV1ZRIWCg5vcGVyYXRpb25fbmFtZRgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMucmVtZXguaW5zdGFuY2UudjEuRXhlY3V0aW9uUmVxdWVzdBIQCghwcmlvcml0eRgDIAEoBRIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAki6QMKEEV4ZWN1dGlvblJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAiABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYAyABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBCABKAwSDwoHY29tbWFuZBgFIAEoDBI7CghwbGF0Zm9ybRgGIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0SKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxkb19ub3RfY2FjaGUYCCABKAgSQgoRaW5wdXRfcm9vdF9kaWdlc3QYCSABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJKChByZXF1ZXN0X21ldGFkYXRhGAogASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5SZXF1ZXN0TWV0YWRhdGEiIAoGQXR0YWNoEhYKDm9wZXJhdGlvbl9uYW1lGAEgASgJInAKCldhdGNoRXZlbnQSMgoJb3BlcmF0aW9uGAEgASgLMh0uZ29vZ2xlLmxvbmdydW5uaW5nLk9wZXJhdGlvbkgAEiUKB3JlZnVzYWwYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQgcKBWV2ZW50Iq4CCg9FeGVjdXRpb25SZWNvcmQSNgoKb3BlcmF0aW9ucxgBIAMoCzIiLnJlbWV4Lmluc3RhbmNlLnYxLk9wZXJhdGlvblJlY29yZBI0ChBxdWV1ZWRfdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgDIAEoBBIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAkSEwoLbGVhc2VfY291bnQYBSABKA0SEAoIZmFpbHVyZXMYBiADKAkSLQoFbGVhc2UYByABKAsyHi5yZW1leC5pbnN0YW5jZS52MS5MZWFzZVJlY29yZBIpCgNlbmQYCCABKAsyHC5yZW1leC5pbnN0YW5jZS52MS5FbmRSZWNvcmQiOQoPT3BlcmF0aW9uUmVjb3JkEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIQCghwcmlvcml0eRgCIAEoBSJoCgtMZWFzZVJlY29yZBIQCghhZ2VudF9pZBgBIAEoCRISCgphZ2VudF9uYW1lGAIgASgJEjMKD3N0YXJ0X3RpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAivgEKCUVuZFJlY29yZBItCgl0aW1lc3RhbXAYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXNwZW50GAIgASgJEkQKCHJlc3BvbnNlGAMgASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5FeGVjdXRlUmVzcG9uc2VIABIjCgVlcnJvchgEIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0YgZwcm90bzM", [file_build_bazel_remote_execution_v2_remote_execution, file_google_longrunning_operations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * @generated from message remex.instance.v1.WatchRequest
@@ -209,4 +209,164 @@ export type WatchEvent = Message<"remex.instance.v1.WatchEvent"> & {
  */
 export const WatchEventSchema: GenMessage<WatchEvent> = /*@__PURE__*/
   messageDesc(file_remex_instance_v1_instance, 4);
+
+/**
+ * What the object keeps of an execution beside its request.
+ *
+ * @generated from message remex.instance.v1.ExecutionRecord
+ */
+export type ExecutionRecord = Message<"remex.instance.v1.ExecutionRecord"> & {
+  /**
+   * Its operations' ids and priorities, in the order of their arrival. The first one's id is the execution's.
+   *
+   * @generated from field: repeated remex.instance.v1.OperationRecord operations = 1;
+   */
+  operations: OperationRecord[];
+
+  /**
+   * @generated from field: google.protobuf.Timestamp queued_timestamp = 2;
+   */
+  queuedTimestamp?: Timestamp | undefined;
+
+  /**
+   * Order of arrival among those of one millisecond.
+   *
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+
+  /**
+   * The build it belongs to: the first operation's tool_invocation_id.
+   *
+   * @generated from field: string tool_invocation_id = 4;
+   */
+  toolInvocationId: string;
+
+  /**
+   * How many leases it had.
+   *
+   * @generated from field: uint32 lease_count = 5;
+   */
+  leaseCount: number;
+
+  /**
+   * One line for each attempt that failed.
+   *
+   * @generated from field: repeated string failures = 6;
+   */
+  failures: string[];
+
+  /**
+   * Unset while it is queued.
+   *
+   * @generated from field: remex.instance.v1.LeaseRecord lease = 7;
+   */
+  lease?: LeaseRecord | undefined;
+
+  /**
+   * Set when it has ended.
+   *
+   * @generated from field: remex.instance.v1.EndRecord end = 8;
+   */
+  end?: EndRecord | undefined;
+};
+
+/**
+ * Describes the message remex.instance.v1.ExecutionRecord.
+ * Use `create(ExecutionRecordSchema)` to create a new message.
+ */
+export const ExecutionRecordSchema: GenMessage<ExecutionRecord> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 5);
+
+/**
+ * @generated from message remex.instance.v1.OperationRecord
+ */
+export type OperationRecord = Message<"remex.instance.v1.OperationRecord"> & {
+  /**
+   * @generated from field: string operation_id = 1;
+   */
+  operationId: string;
+
+  /**
+   * @generated from field: int32 priority = 2;
+   */
+  priority: number;
+};
+
+/**
+ * Describes the message remex.instance.v1.OperationRecord.
+ * Use `create(OperationRecordSchema)` to create a new message.
+ */
+export const OperationRecordSchema: GenMessage<OperationRecord> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 6);
+
+/**
+ * @generated from message remex.instance.v1.LeaseRecord
+ */
+export type LeaseRecord = Message<"remex.instance.v1.LeaseRecord"> & {
+  /**
+   * @generated from field: string agent_id = 1;
+   */
+  agentId: string;
+
+  /**
+   * @generated from field: string agent_name = 2;
+   */
+  agentName: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp start_timestamp = 3;
+   */
+  startTimestamp?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message remex.instance.v1.LeaseRecord.
+ * Use `create(LeaseRecordSchema)` to create a new message.
+ */
+export const LeaseRecordSchema: GenMessage<LeaseRecord> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 7);
+
+/**
+ * @generated from message remex.instance.v1.EndRecord
+ */
+export type EndRecord = Message<"remex.instance.v1.EndRecord"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp timestamp = 1;
+   */
+  timestamp?: Timestamp | undefined;
+
+  /**
+   * Its attempts were spent: the same action is refused for a while, with this message.
+   *
+   * @generated from field: string spent = 2;
+   */
+  spent: string;
+
+  /**
+   * How every operation of it ended.
+   *
+   * @generated from oneof remex.instance.v1.EndRecord.result
+   */
+  result: {
+    /**
+     * @generated from field: build.bazel.remote.execution.v2.ExecuteResponse response = 3;
+     */
+    value: ExecuteResponse;
+    case: "response";
+  } | {
+    /**
+     * @generated from field: google.rpc.Status error = 4;
+     */
+    value: Status;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message remex.instance.v1.EndRecord.
+ * Use `create(EndRecordSchema)` to create a new message.
+ */
+export const EndRecordSchema: GenMessage<EndRecord> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 8);
 
