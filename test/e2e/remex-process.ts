@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+const REMEX = fileURLToPath(new URL("../../dist/remex.js", import.meta.url));
+
+/** A running `remex` command, in a process group of its own. */
+export class RemexProcess {
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<number | null>;
+  #stdout = "";
+  #stderr = "";
+  readonly #waiting = new Set<() => void>();
+
+  constructor(args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+    this.#child = spawn(process.execPath, [REMEX, ...args], {
+      // Its own group, so that a test can end it as a crash of the machine would: all of its processes at once.
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
+    });
+    this.#exit = once(this.#child, "close").then(() => this.#child.exitCode);
+    this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stdout += text;
+      for (const check of this.#waiting) check();
+    });
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr += text;
+    });
+  }
+
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error(`${REMEX} could not be started`);
+    return pid;
+  }
+
+  /** Settles with the exit code when the process has ended and its output is complete; null after a signal. */
+  get exited(): Promise<number | null> {
+    return this.#exit;
+  }
+
+  /** Waits for a match of `pattern` in stdout and returns its first group. Throws with all output if the process ends. */
+  async printed(pattern: RegExp): Promise<string> {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const check = () => {
+      const match = pattern.exec(this.#stdout);
+      if (match !== null) resolve(match[1] ?? match[0]);
+    };
+    this.#waiting.add(check);
+    check();
+    const ended = this.#exit.then((code) => {
+      throw new Error(`remex ended (${String(code)}) before it printed ${String(pattern)}:\n${this.output}`);
+    });
+    try {
+      return await Promise.race([promise, ended]);
+    } finally {
+      this.#waiting.delete(check);
+    }
+  }
+
+  get output(): string {
+    return `${this.#stdout}${this.#stderr}`;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Asks it to end, waits until it has, and returns its exit code. */
+  async stop(): Promise<number | null> {
+    this.signal("SIGTERM");
+    return this.#exit;
+  }
+
+  /** Ends it and its children with no chance to tidy up. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-this.pid, "SIGKILL");
+    await this.#exit;
+  }
+}
