@@ -1,5 +1,5 @@
 import JSON5 from "json5";
-import type { z } from "zod";
+import { describeIssues, pathText, shown } from "./issues.ts";
 import { configSchema, type SchedulerConfig, type StoreConfig } from "./schema.ts";
 
 /** One instance with what it names resolved. */
@@ -30,35 +30,41 @@ export function parseConfig(text: string): Config {
   try {
     raw = JSON5.parse(text);
   } catch (error) {
-    throw new ConfigError(`not JSON5: ${error instanceof Error ? error.message : String(error)}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`not JSON5: ${reason.replace(/^JSON5: /, "")}`);
   }
   const result = configSchema.safeParse(raw, { reportInput: true });
-  if (!result.success) {
-    throw new ConfigError(result.error.issues.map(describeIssue).join("\n"));
-  }
-  const { schedulers, services, stores } = result.data;
+  if (!result.success) throw new ConfigError(describeIssues(result.error.issues).join("\n"));
+
+  const { services } = result.data;
+  const schedulers = new Map(Object.entries(result.data.schedulers));
+  const stores = new Map(Object.entries(result.data.stores));
   const instances = new Map<string, ConfiguredInstance>();
+  const faults: string[] = [];
+  for (const [name, { default_action_timeout_s: byDefault, max_action_timeout_s: max }] of schedulers) {
+    if (byDefault > max) {
+      const path = pathText(["schedulers", name, "default_action_timeout_s"]);
+      faults.push(`${path}: expected at most max_action_timeout_s, which is ${max}, got ${byDefault}`);
+    }
+  }
   services.execution.forEach((instance, index) => {
     const path = `services.execution[${index}]`;
     const { instance_name: name, scheduler: schedulerName, cas_store: storeName } = instance;
-    const scheduler = schedulers[schedulerName];
-    const store = stores[storeName];
-    if (scheduler === undefined) throw new ConfigError(undefinedName(`${path}.scheduler`, schedulers, schedulerName));
-    if (store === undefined) throw new ConfigError(undefinedName(`${path}.cas_store`, stores, storeName));
-    if (instances.has(name)) throw new ConfigError(`${path}.instance_name: "${name}" is defined twice`);
-    instances.set(name, { name, schedulerName, scheduler, storeName, store });
+    const scheduler = schedulers.get(schedulerName);
+    const store = stores.get(storeName);
+    if (scheduler === undefined)
+      faults.push(undefinedName(`${path}.scheduler`, "schedulers", schedulers, schedulerName));
+    if (store === undefined) faults.push(undefinedName(`${path}.cas_store`, "stores", stores, storeName));
+    if (instances.has(name)) faults.push(`${path}.instance_name: "${name}" is the name of another instance too`);
+    if (scheduler !== undefined && store !== undefined) {
+      instances.set(name, { name, schedulerName, scheduler, storeName, store });
+    }
   });
+  if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   return { instances };
 }
 
-function undefinedName(path: string, defined: object, name: string): string {
-  return `${path}: expected one of ${Object.keys(defined).join(", ")}, got "${name}"`;
-}
-
-function describeIssue(issue: z.core.$ZodIssue): string {
-  const path = issue.path.map((part, i) =>
-    typeof part === "number" ? `[${part}]` : `${i > 0 ? "." : ""}${String(part)}`,
-  );
-  const got = issue.input === undefined ? "" : `, got ${JSON.stringify(issue.input)}`;
-  return `${path.join("") || "(root)"}: ${issue.message}${issue.code === "unrecognized_keys" ? "" : got}`;
+function undefinedName(path: string, section: string, defined: ReadonlyMap<string, unknown>, name: string): string {
+  const known = defined.size === 0 ? "which is empty" : `which has ${[...defined.keys()].join(", ")}`;
+  return `${path}: expected a key of ${section}, ${known}, got ${shown(name)}`;
 }

@@ -10,11 +10,18 @@ export const schedulerSchema = z.strictObject({
   supported_platform_properties: z
     .record(z.string(), propertyKind)
     .default({})
-    .describe("How each platform property is matched: exact, minimum, priority or ignore."),
+    .describe(
+      "How each platform property is matched, by its name. exact: the agent has this very value. minimum: the agent has " +
+        "at least this many, and running actions use them up. priority: the agent has the property, with any value. " +
+        "ignore: it is not looked at.",
+    ),
   unlisted_properties: z
     .enum(["exact", "ignore", "reject"])
     .default("exact")
-    .describe("What becomes of a property that supported_platform_properties does not list."),
+    .describe(
+      "What becomes of a property that supported_platform_properties does not list: it is matched as exact, it is " +
+        "ignored, or the action is refused with INVALID_ARGUMENT.",
+    ),
   max_job_retries: z
     .int()
     .nonnegative()
@@ -31,7 +38,9 @@ export const schedulerSchema = z.strictObject({
   client_action_timeout_s: seconds
     .default(60)
     .describe("How long an action goes on with no client waiting for it, before it is cancelled."),
-  max_action_timeout_s: seconds.default(3600).describe("The highest time limit that an action may ask for."),
+  max_action_timeout_s: seconds
+    .default(3600)
+    .describe("The highest time limit that an action may ask for; above it is INVALID_ARGUMENT."),
   default_action_timeout_s: seconds.default(1200).describe("The time limit of an action that asks for none."),
   no_worker_timeout_s: seconds
     .default(30)
@@ -41,38 +50,74 @@ export const schedulerSchema = z.strictObject({
     .describe("How long an action that spent its attempts, or a platform that nobody serves, is refused at once."),
   max_queued_actions: positiveInt
     .default(50_000)
-    .describe("How many actions may wait in one scheduler object; one more is RESOURCE_EXHAUSTED."),
+    .describe("How many actions may wait in one scheduler object; one more is refused with RESOURCE_EXHAUSTED."),
   allocation_strategy: z
     .enum(["least_recently_used", "most_recently_used"])
     .default("least_recently_used")
-    .describe("Which of several agents that could run an action gets it."),
+    .describe(
+      "Which of several agents that could run an action gets it: the one that was given work longest ago, which spreads " +
+        "the load, or the one that was given work last, which lets the others go idle.",
+    ),
 });
 
 /** Where the blobs of an instance are kept. */
 export const storeSchema = z.strictObject({
-  shards: z.int().min(1).max(256).default(4).describe("How many CacheShard objects share the index."),
+  shards: z.int().min(1).max(256).default(4).describe("How many CacheShard objects share the index of blobs."),
   inline_max_bytes: z
     .int()
     .min(0)
     .max(1 << 20)
     .default(16 * 1024)
     .describe("Blobs up to this size are kept in their index row instead of R2; 0 puts all in R2."),
+  max_blob_bytes: positiveInt
+    .default(64 * 2 ** 30)
+    .describe("The largest blob that may be stored; a larger one is RESOURCE_EXHAUSTED."),
+  touch_interval_s: seconds
+    .default(3600)
+    .describe("How old a blob's recorded last use may be before another use is recorded. Each record is a billed row."),
 });
+
+/** Segments with a meaning of their own in resource names, which REAPI forbids in an instance name. */
+const RESERVED_SEGMENTS = [
+  "blobs",
+  "uploads",
+  "actions",
+  "actionResults",
+  "operations",
+  "capabilities",
+  "compressed-blobs",
+];
 
 const instanceSchema = z.strictObject({
   instance_name: z
     .string()
-    .regex(/^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*$|^$/, "expected path segments of letters, digits, _ . -")
-    .describe("What clients put in instance_name."),
-  scheduler: z.string().describe("A key of `schedulers`."),
+    .regex(
+      /^([A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*)?$/,
+      "expected nothing, or segments of letters, digits, _, . and - with a / between them",
+    )
+    .refine(
+      (name) => !name.split("/").some((segment) => RESERVED_SEGMENTS.includes(segment)),
+      `expected no segment that is one of ${RESERVED_SEGMENTS.join(", ")}`,
+    )
+    .describe(
+      "What clients put in instance_name. May be empty, and may have several segments with a `/` between them.",
+    ),
+  scheduler: z
+    .string()
+    .describe("A key of `schedulers`. Instances that name the same scheduler share its settings only."),
   cas_store: z.string().describe("A key of `stores`. Instances that name the same store share its blobs."),
 });
 
+/** What stores and schedulers may be called: their names are parts of keys and paths. */
+const definedName = z.string().regex(/^[A-Za-z0-9_.-]+$/, "expected a name of letters, digits, _, . and -");
+
 /** The whole file. */
 export const configSchema = z.strictObject({
-  stores: z.record(z.string(), storeSchema),
-  schedulers: z.record(z.string(), schedulerSchema),
-  services: z.strictObject({ execution: z.array(instanceSchema).min(1) }),
+  stores: z.record(definedName, storeSchema).describe("Where blobs are kept."),
+  schedulers: z.record(definedName, schedulerSchema).describe("How actions are queued and given to agents."),
+  services: z.strictObject({
+    execution: z.array(instanceSchema).min(1).describe("The instances that clients can name."),
+  }),
 });
 
 export type SchedulerConfig = z.infer<typeof schedulerSchema>;

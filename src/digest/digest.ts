@@ -80,10 +80,9 @@ export function requestDigestFunction(
       ? allowed.find((candidate) => hash === undefined || candidate.hexLength === hash.length)
       : allowed.find((candidate) => candidate.value === value);
   if (found === undefined) {
-    const what =
-      value === DigestFunction_Value.UNKNOWN
-        ? `of a hash of ${hash?.length ?? 0} characters`
-        : DigestFunction_Value[value];
+    // Enums are open on the wire: a newer client may send a number that has no name here.
+    const named = value in DigestFunction_Value ? DigestFunction_Value[value] : `number ${value}`;
+    const what = value === DigestFunction_Value.UNKNOWN ? `of a hash of ${hash?.length ?? 0} characters` : named;
     throw new ConnectError(
       `digest function ${what} is not accepted here; accepted: ${allowed.map(({ name }) => name).join(", ")}`,
       Code.InvalidArgument,
