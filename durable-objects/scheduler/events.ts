@@ -38,8 +38,10 @@ export interface EnqueueEvent {
   readonly inputRoot: string | undefined;
 }
 
-/** What happens to a scheduler. `nowMs` is the wall clock; the scheduler never lets it run backwards. */
-export type SchedulerEvent = { readonly nowMs: number } & (
+/** What happens to a scheduler, and when: `nowMs` is the wall clock, which the scheduler never lets run backwards. */
+export type SchedulerEvent = Happening & { readonly nowMs: number };
+
+export type Happening =
   | EnqueueEvent
   /** A socket said Hello: a new agent, or a known one that is back. `leaseIds` are the leases that it holds. */
   | { readonly type: "agent_connected"; readonly agent: AgentDescription; readonly leaseIds: readonly string[] }
@@ -63,8 +65,7 @@ export type SchedulerEvent = { readonly nowMs: number } & (
   /** Whether a client waits for the operation. */
   | { readonly type: "operation_watched"; readonly operationId: string; readonly watched: boolean }
   /** A deadline may have come. */
-  | { readonly type: "tick" }
-);
+  | { readonly type: "tick" };
 
 /** Why an execution ended, or an operation was turned away, without a result. */
 export interface Failure {

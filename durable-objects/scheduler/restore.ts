@@ -1,5 +1,5 @@
 import { offerWork } from "./availability.ts";
-import { hold, leaseId } from "./dispatch.ts";
+import { hold } from "./dispatch.ts";
 import { putInQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { EndedSnapshot, ExecutionSnapshot, LeaseSnapshot, SchedulerSnapshot } from "./snapshot.ts";
@@ -68,7 +68,7 @@ function restoreLease(state: SchedulerState, execution: Execution, snapshot: Lea
   const agent = state.agents.get(snapshot.agentId);
   if (agent === undefined) return false;
   const lease: Lease = {
-    id: leaseId(execution.id, execution.leaseCount),
+    id: snapshot.id,
     agent,
     group: execution.group,
     execution,

@@ -15,7 +15,7 @@ export interface ExecutionSnapshot {
   readonly sequence: number;
   /** In the order of their arrival. */
   readonly operations: readonly { readonly id: string; readonly priority: number }[];
-  /** The running lease's id follows from the execution's id and this. */
+  /** How many leases it had. */
   readonly leaseCount: number;
   readonly failures: readonly string[];
   /** Undefined while queued. */
@@ -23,6 +23,8 @@ export interface ExecutionSnapshot {
 }
 
 export interface LeaseSnapshot {
+  /** Follows from the execution's id and `leaseCount`. */
+  readonly id: string;
   readonly agentId: string;
   readonly phase: LeasePhase | undefined;
   readonly startedAtMs: number;
@@ -67,6 +69,6 @@ export function snapshotOf(execution: Execution): ExecutionSnapshot {
     operations: operations.map(({ id, priority }) => ({ id, priority })),
     leaseCount: execution.leaseCount,
     failures: execution.failures ?? [],
-    lease: lease && { agentId: lease.agent.id, phase: lease.phase, startedAtMs: lease.startedAtMs },
+    lease: lease && { id: lease.id, agentId: lease.agent.id, phase: lease.phase, startedAtMs: lease.startedAtMs },
   };
 }

@@ -1,0 +1,139 @@
+import { DurableObject } from "cloudflare:workers";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { ListOperationsResponseSchema, OperationSchema } from "../protos/gen/google/longrunning/operations_pb.ts";
+import { AgentMessageSchema } from "../protos/gen/remex/agent/v1/agent_pb.ts";
+import { WatchRequestSchema } from "../protos/gen/remex/instance/v1/instance_pb.ts";
+import type { Env } from "../src/env.ts";
+import { parseObjectName } from "../src/instance-object/operation-name.ts";
+import { log } from "../src/log.ts";
+import { serveInstance } from "../src/served-instance.ts";
+import { AGENT_TAG, AgentSockets, CLOSE } from "./instance/agent-sockets.ts";
+import { InstanceService } from "./instance/instance-service.ts";
+import { cacheResult } from "./instance/result-cache.ts";
+import { InstanceStorage } from "./instance/storage.ts";
+import { Watchers } from "./instance/watchers.ts";
+
+/** How long an alarm that failed waits, at least: an alarm that fails at once again and again is dropped by the platform. */
+const MIN_ALARM_DELAY_MS = 10;
+
+/** How soon the object looks again after an alarm that failed. */
+const FAILED_ALARM_DELAY_MS = 1000;
+
+/**
+ * One scheduler shard of an instance: its queue, its operations, its agents' sockets. All state is in SQLite or in the
+ * sockets' tags and attachments; what is in memory is rebuilt from there when the object wakes up or restarts.
+ */
+export class Instance extends DurableObject<Env> {
+  readonly #agents: AgentSockets;
+  readonly #watchers: Watchers;
+  readonly #service: InstanceService;
+  /** When the alarm is set for; Infinity if it isn't. Writing it is billed as a row, so it is only ever moved forward. */
+  #alarmAtMs = Infinity;
+
+  constructor(context: DurableObjectState, env: Env) {
+    super(context, env);
+    const shard = parseObjectName(context.id.name ?? "");
+    const instance = serveInstance(env, shard.instanceName);
+    context.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    this.#agents = new AgentSockets(context);
+    this.#watchers = new Watchers(context);
+    this.#service = new InstanceService({
+      shard,
+      config: instance.config.scheduler,
+      storage: new InstanceStorage(context.storage.sql),
+      agents: this.#agents,
+      watchers: this.#watchers,
+      cacheResult: (request, response) => cacheResult(instance.actionCache, request, response),
+      waitUntil: (work) => {
+        context.waitUntil(work);
+      },
+      nowMs: () => Date.now(),
+    });
+    this.#armAlarm();
+  }
+
+  /** `/agent` and `/watch/{operation id}`: WebSocket upgrades. */
+  override fetch(request: Request): Response {
+    const [client, server] = Object.values(new WebSocketPair());
+    if (client === undefined || server === undefined) throw new Error("a WebSocketPair has two ends");
+    const { pathname } = new URL(request.url);
+    if (pathname === "/agent") this.ctx.acceptWebSocket(server, [AGENT_TAG]);
+    else this.#watchers.accept(server, pathname.slice("/watch/".length));
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    const operationId = this.#watchers.operationOf(socket);
+    try {
+      // A text frame here is a heartbeat that came in another form than the platform answers by itself.
+      if (typeof message === "string") return;
+      if (operationId === undefined) {
+        this.#service.hearAgent(socket, fromBinary(AgentMessageSchema, new Uint8Array(message)));
+      } else {
+        this.#service.watch(socket, operationId, fromBinary(WatchRequestSchema, new Uint8Array(message)));
+      }
+    } catch (error) {
+      log.error({ operationId, error }, "a socket's message could not be handled");
+      socket.close(CLOSE.malformed, "the message could not be handled");
+    } finally {
+      this.#armAlarm();
+    }
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    this.#socketGone(socket);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.#socketGone(socket);
+  }
+
+  override alarm(): void {
+    this.#alarmAtMs = Infinity;
+    let earliestMs = MIN_ALARM_DELAY_MS;
+    try {
+      this.#service.tick();
+    } catch (error) {
+      log.error({ error }, "an alarm failed");
+      earliestMs = FAILED_ALARM_DELAY_MS;
+    } finally {
+      this.#armAlarm(earliestMs);
+    }
+  }
+
+  /** The serialized google.longrunning.Operation; undefined if it is not known. */
+  getOperation(operationId: string): Uint8Array | undefined {
+    const operation = this.#service.operations.get(operationId);
+    return operation && toBinary(OperationSchema, operation);
+  }
+
+  /**
+   * A page of operations as a serialized google.longrunning.ListOperationsResponse.
+   * @param pageToken of the page before, or ""
+   */
+  listOperations(pageSize: number, pageToken: string): Uint8Array {
+    return toBinary(ListOperationsResponseSchema, this.#service.operations.list(pageToken, pageSize));
+  }
+
+  /** Returns false if the operation is not known. One that has ended stays as it is. */
+  cancelOperation(operationId: string): boolean {
+    const known = this.#service.operations.get(operationId) !== undefined;
+    if (known) this.#service.cancel(operationId);
+    this.#armAlarm();
+    return known;
+  }
+
+  #socketGone(socket: WebSocket): void {
+    const operationId = this.#watchers.operationOf(socket);
+    if (operationId === undefined) this.#service.agentGone(socket);
+    else this.#service.unwatch(socket, operationId);
+    this.#armAlarm();
+  }
+
+  #armAlarm(earliestMs = MIN_ALARM_DELAY_MS): void {
+    const deadlineMs = this.#service.nextDeadlineMs();
+    if (deadlineMs === undefined || deadlineMs >= this.#alarmAtMs) return;
+    this.#alarmAtMs = Math.max(deadlineMs, Date.now() + earliestMs);
+    void this.ctx.storage.setAlarm(this.#alarmAtMs);
+  }
+}

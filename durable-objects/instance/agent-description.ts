@@ -1,0 +1,46 @@
+import type { Hello } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { AgentDescription } from "../scheduler/events.ts";
+import { offerOf, type PlatformRules } from "../scheduler/platform.ts";
+
+/** Bounds on what an agent may say of itself: agents are not trusted, and what they say is kept. */
+const MAX = {
+  idLength: 128,
+  nameLength: 256,
+  versionLength: 128,
+  properties: 256,
+  propertyLength: 1024,
+  leases: 10_000,
+  inputRoots: 256,
+};
+
+/** Why a Hello can't be accepted, in words for the agent's log; undefined if it can. */
+export function refuseHello(hello: Hello): string | undefined {
+  const properties = hello.platform?.properties ?? [];
+  if (hello.agentId === "" || hello.agentId.length > MAX.idLength) return "agent_id must have 1 to 128 characters";
+  if (hello.name.length > MAX.nameLength) return "name must have at most 256 characters";
+  if (hello.version.length > MAX.versionLength) return "version must have at most 128 characters";
+  if (properties.length > MAX.properties) return "platform must have at most 256 properties";
+  if (properties.some(({ name, value }) => name.length + value.length > MAX.propertyLength)) {
+    return "a platform property must have at most 1024 characters";
+  }
+  if (hello.maxActions < 0) return "max_actions must not be negative";
+  if (hello.leaseIds.length > MAX.leases) return "lease_ids must be at most 10000";
+  if (hello.cachedInputRoots.length > MAX.inputRoots) return "cached_input_roots must be at most 256";
+  return undefined;
+}
+
+/** What the scheduler needs to know of an agent. The Hello must have passed `refuseHello`. */
+export function agentDescription(hello: Hello, rules: PlatformRules): AgentDescription {
+  return {
+    id: hello.agentId,
+    name: hello.name === "" ? hello.agentId : hello.name,
+    offer: offerOf(hello.platform?.properties ?? [], rules),
+    maxActions: hello.maxActions,
+    draining: hello.draining,
+    inputRoots: hello.cachedInputRoots.map(({ hash, sizeBytes }) => inputRootKey(hash, sizeBytes)),
+  };
+}
+
+export function inputRootKey(hash: string, sizeBytes: bigint): string {
+  return `${hash}/${sizeBytes}`;
+}

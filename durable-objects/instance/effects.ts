@@ -1,0 +1,211 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type ExecuteResponse,
+  ExecuteResponseSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
+import { LeaseSchema } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import {
+  type EndRecord,
+  EndRecordSchema,
+  type ExecutionRequest,
+} from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import { log } from "../../src/log.ts";
+import type { Decision, Failure } from "../scheduler/events.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { AgentSockets } from "./agent-sockets.ts";
+import type { Operations } from "./operations.ts";
+import { executionRecord } from "./records.ts";
+import { failureStatus } from "./status.ts";
+import type { InstanceStorage } from "./storage.ts";
+import type { Watchers } from "./watchers.ts";
+
+/** Action and Command travel in the lease while both together are below this; larger ones the agent reads from the CAS. */
+const MAX_LEASE_PAYLOAD_BYTES = 512 * 1024;
+
+/** What an event brought along that its decisions need. */
+export interface Cargo {
+  /** With an enqueue. */
+  readonly request?: ExecutionRequest;
+  /** With the end of a lease. */
+  readonly response?: ExecuteResponse;
+}
+
+export interface EffectsParts {
+  readonly scheduler: Scheduler;
+  readonly storage: InstanceStorage;
+  readonly operations: Operations;
+  readonly agents: AgentSockets;
+  readonly watchers: Watchers;
+  /** The names that agents gave themselves, by id. */
+  readonly agentName: (agentId: string) => string | undefined;
+  /** Caches the result where that is due, then reports it to the scheduler as published. */
+  readonly publish: (executionId: string, request: ExecutionRequest, response: ExecuteResponse) => void;
+  readonly nowMs: () => number;
+}
+
+/**
+ * Carries out what the scheduler decides: rows first, then messages. Both belong to one turn of the object, so the
+ * platform lets no message out before the rows are durable.
+ */
+export class Effects {
+  readonly #parts: EffectsParts;
+
+  constructor(parts: EffectsParts) {
+    this.#parts = parts;
+  }
+
+  carryOut(decisions: readonly Decision[], cargo: Cargo = {}): void {
+    for (const decision of decisions) {
+      try {
+        this.#carryOut(decision, cargo);
+      } catch (error) {
+        // One decision that can't be carried out must not take the others with it.
+        log.error({ decision, error }, "could not carry out a decision of the scheduler");
+      }
+    }
+  }
+
+  #carryOut(decision: Decision, cargo: Cargo): void {
+    const { agents, operations, storage, watchers } = this.#parts;
+    switch (decision.type) {
+      case "queued": {
+        const record = this.#record(decision.executionId);
+        if (record === undefined || cargo.request === undefined) return;
+        storage.addExecution(decision.executionId, cargo.request, record);
+        this.#tell(decision.executionId);
+        return;
+      }
+      case "joined":
+        storage.addJoinedOperation(decision.operationId, decision.executionId);
+        this.#save(decision.executionId);
+        this.#tell(decision.executionId, decision.operationId);
+        return;
+      case "refused": {
+        const subject = `operation ${operations.name(decision.operationId)}`;
+        watchers.refuse(watchers.of(decision.operationId), failureStatus(decision.failure, subject));
+        return;
+      }
+      case "leased":
+        this.#save(decision.executionId);
+        this.#sendLease(decision.executionId, decision.leaseId, decision.agentId);
+        this.#tell(decision.executionId);
+        return;
+      case "progressed":
+        this.#tell(decision.executionId);
+        return;
+      case "requeued":
+        operations.clearProgress(decision.executionId);
+        this.#save(decision.executionId);
+        log.warn({ operation: operations.name(decision.executionId), why: decision.why }, "action queued again");
+        this.#tell(decision.executionId);
+        return;
+      case "publish": {
+        const request = storage.executionRequest(decision.executionId);
+        if (request === undefined || cargo.response === undefined) return;
+        operations.clearProgress(decision.executionId);
+        this.#end(decision.executionId, { case: "response", value: cargo.response });
+        this.#parts.publish(decision.executionId, request, cargo.response);
+        return;
+      }
+      case "completed":
+        this.#tell(decision.executionId);
+        return;
+      case "failed":
+        operations.clearProgress(decision.executionId);
+        this.#fail(decision.executionId, decision.failure);
+        this.#tell(decision.executionId);
+        return;
+      case "operation_ended": {
+        const { executionId, operationId, failure } = decision;
+        const status = failureStatus(failure, `operation ${operations.name(operationId)}`);
+        storage.endJoinedOperation(operationId, executionId, toBinary(StatusSchema, status));
+        this.#save(executionId);
+        const message = operations.ended(operationId, executionId, status);
+        if (message !== undefined) watchers.tell(watchers.of(operationId), message);
+        return;
+      }
+      case "cancel_lease":
+        agents.send(decision.agentId, { case: "cancel", value: { leaseId: decision.leaseId, reason: decision.why } });
+        return;
+      case "acknowledge":
+        agents.send(decision.agentId, { case: "acknowledgement", value: { leaseId: decision.leaseId } });
+        return;
+      case "agent_removed":
+        storage.removeAgent(decision.agentId);
+        agents.unbind(decision.agentId);
+        log.warn({ agent: decision.agentId, why: decision.why }, "agent removed");
+        return;
+      case "forget":
+        storage.removeExecution(decision.executionId);
+        return;
+    }
+  }
+
+  #record(executionId: string) {
+    const snapshot = this.#parts.scheduler.snapshot(executionId);
+    return snapshot && executionRecord(snapshot, snapshot.lease && this.#parts.agentName(snapshot.lease.agentId));
+  }
+
+  #save(executionId: string): void {
+    const record = this.#record(executionId);
+    if (record !== undefined) this.#parts.storage.updateExecution(executionId, record);
+  }
+
+  #end(executionId: string, result: EndRecord["result"], spent = ""): void {
+    const record = this.#parts.storage.executionRecord(executionId);
+    if (record === undefined) return;
+    record.end = create(EndRecordSchema, { timestamp: timestampFromMs(this.#parts.nowMs()), result, spent });
+    this.#parts.storage.updateExecution(executionId, record);
+  }
+
+  #fail(executionId: string, failure: Failure): void {
+    const status = failureStatus(failure, `operation ${this.#parts.operations.name(executionId)}`);
+    // google.longrunning wants a cancelled operation to end with an error; what became of the action itself goes into
+    // ExecuteResponse.status, as REAPI says.
+    if (failure.reason === "cancelled" || failure.reason === "abandoned") {
+      this.#end(executionId, { case: "error", value: status });
+      return;
+    }
+    const response = create(ExecuteResponseSchema, { status });
+    this.#end(
+      executionId,
+      { case: "response", value: response },
+      failure.reason === "attempts_spent" ? failure.message : "",
+    );
+  }
+
+  #sendLease(executionId: string, leaseId: string, agentId: string): void {
+    const { agents, scheduler, storage } = this.#parts;
+    const request = storage.executionRequest(executionId);
+    const snapshot = scheduler.snapshot(executionId);
+    if (request === undefined || snapshot === undefined) return;
+    const inline = request.action.length + request.command.length <= MAX_LEASE_PAYLOAD_BYTES;
+    const lease = create(LeaseSchema, {
+      leaseId,
+      instanceName: request.instanceName,
+      digestFunction: request.digestFunction,
+      timeout: durationFromMs(snapshot.timeoutMs),
+      attempt: snapshot.leaseCount,
+      queuedTimestamp: timestampFromMs(snapshot.queuedAtMs),
+    });
+    if (inline) {
+      lease.action = request.action;
+      lease.command = request.command;
+    }
+    if (request.actionDigest !== undefined) lease.actionDigest = request.actionDigest;
+    agents.send(agentId, { case: "lease", value: lease });
+  }
+
+  /** Tells whoever watches an operation of the execution (or only `operationId`) how it stands. */
+  #tell(executionId: string, operationId?: string): void {
+    const { operations, watchers } = this.#parts;
+    for (const { id, message } of operations.ofExecution(executionId)) {
+      if (operationId !== undefined && id !== operationId) continue;
+      const sockets = watchers.of(id);
+      const operation = sockets.length > 0 ? message() : undefined;
+      if (operation !== undefined) watchers.tell(sockets, operation);
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type ExecuteResponse,
+  ExecuteResponseSchema,
+  ExecutedActionMetadataSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { Code } from "../../protos/gen/google/rpc/code_pb.ts";
+import { type Status, StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
+import { type LeaseResult, LeaseResult_Outcome as Outcome } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { LeaseOutcome } from "../scheduler/events.ts";
+import { MAX_ROW_BYTES } from "./storage.ts";
+
+/** What the Instance object makes of an agent's LeaseResult. */
+export interface LeaseReport {
+  readonly outcome: LeaseOutcome;
+  /** What failed, for the outcomes that are failures of the agent. */
+  readonly message: string;
+  /** What the clients get, for the outcomes that end the execution. */
+  readonly response: ExecuteResponse | undefined;
+}
+
+/** What the object knows better than the agent. */
+export interface LeaseFacts {
+  readonly agentName: string;
+  readonly queuedAtMs: number;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Reads an agent's LeaseResult. Agents are not trusted: a report that makes no sense is a failure of the agent, and the
+ * action goes to another.
+ */
+export function leaseReport(result: LeaseResult, facts: LeaseFacts): LeaseReport {
+  const message = result.status?.message ?? "";
+  switch (result.outcome) {
+    case Outcome.COMPLETED:
+      return result.actionResult === undefined
+        ? malformed("it reported an action as completed without its result")
+        : ended("completed", response(result, facts, undefined));
+    case Outcome.TIMED_OUT: {
+      const code = Code.DEADLINE_EXCEEDED;
+      const text = `the action ran longer than its time limit of ${facts.timeoutMs / 1000} s`;
+      return ended("timed_out", response(result, facts, create(StatusSchema, { code, message: text })));
+    }
+    case Outcome.REFUSED: {
+      const code = result.status?.code;
+      if (result.status === undefined || (code !== Code.FAILED_PRECONDITION && code !== Code.INVALID_ARGUMENT)) {
+        return malformed(`it refused an action with code ${code ?? "(none)"}: ${message}`);
+      }
+      return ended("refused", response(result, facts, result.status));
+    }
+    case Outcome.INFRASTRUCTURE_FAILURE:
+      return { outcome: "infrastructure_failure", message, response: undefined };
+    case Outcome.HANDED_BACK:
+      return { outcome: "handed_back", message, response: undefined };
+    case Outcome.CANCELLED:
+      return { outcome: "cancelled", message, response: undefined };
+    case Outcome.UNSPECIFIED:
+      return malformed("it reported no outcome");
+    default:
+      return malformed(`it reported the outcome ${String(result.outcome)}, which is not known here`);
+  }
+}
+
+/** Whether an execution's result may be cached: REAPI wants only successful actions in the action cache. */
+export function isCacheable(response: ExecuteResponse): boolean {
+  return response.status === undefined && response.result?.exitCode === 0;
+}
+
+function ended(outcome: LeaseOutcome, response: ExecuteResponse): LeaseReport {
+  const sizeBytes = toBinary(ExecuteResponseSchema, response).length;
+  if (sizeBytes <= MAX_ROW_BYTES) return { outcome, message: "", response };
+  const status = create(StatusSchema, {
+    code: Code.RESOURCE_EXHAUSTED,
+    message:
+      `the action's result takes ${sizeBytes} bytes, and ${MAX_ROW_BYTES} is the limit; ` +
+      `declare output directories instead of many output files`,
+  });
+  return { outcome: "refused", message: "", response: create(ExecuteResponseSchema, { status }) };
+}
+
+function malformed(message: string): LeaseReport {
+  return { outcome: "infrastructure_failure", message, response: undefined };
+}
+
+/** The result is the object's own, fresh from the socket, so it is completed in place. */
+function response(result: LeaseResult, facts: LeaseFacts, status: Status | undefined): ExecuteResponse {
+  const made = create(ExecuteResponseSchema, { serverLogs: result.serverLogs });
+  if (status !== undefined) made.status = status;
+  if (result.actionResult !== undefined) {
+    const metadata = result.actionResult.executionMetadata ?? create(ExecutedActionMetadataSchema);
+    metadata.worker = facts.agentName;
+    metadata.queuedTimestamp = timestampFromMs(facts.queuedAtMs);
+    result.actionResult.executionMetadata = metadata;
+    made.result = result.actionResult;
+  }
+  return made;
+}

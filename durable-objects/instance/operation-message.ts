@@ -1,0 +1,41 @@
+import { create } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import {
+  type ExecutedActionMetadata,
+  ExecuteOperationMetadataSchema,
+  type ExecuteResponse,
+  ExecuteResponseSchema,
+  ExecutionStage_Value as Stage,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { type Operation, OperationSchema } from "../../protos/gen/google/longrunning/operations_pb.ts";
+import type { Status } from "../../protos/gen/google/rpc/status_pb.ts";
+import type { ExecutionRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+
+/** Where an execution stands, as its clients are told. */
+export type Standing =
+  | { readonly stage: Stage.QUEUED | Stage.EXECUTING; readonly metadata: ExecutedActionMetadata }
+  | { readonly stage: Stage.COMPLETED; readonly response: ExecuteResponse }
+  | { readonly stage: Stage.COMPLETED; readonly error: Status };
+
+/** The operation message that one client gets. */
+export function operationMessage(name: string, request: ExecutionRequest, standing: Standing): Operation {
+  const response = "response" in standing ? standing.response : undefined;
+  const metadata = create(ExecuteOperationMetadataSchema, {
+    stage: standing.stage,
+    digestFunction: request.digestFunction,
+  });
+  if (request.actionDigest !== undefined) metadata.actionDigest = request.actionDigest;
+  const partial = "metadata" in standing ? standing.metadata : response?.result?.executionMetadata;
+  if (partial !== undefined) metadata.partialExecutionMetadata = partial;
+  return create(OperationSchema, {
+    name,
+    metadata: anyPack(ExecuteOperationMetadataSchema, metadata),
+    done: standing.stage === Stage.COMPLETED,
+    result:
+      response !== undefined
+        ? { case: "response", value: anyPack(ExecuteResponseSchema, response) }
+        : "error" in standing
+          ? { case: "error", value: standing.error }
+          : { case: undefined },
+  });
+}

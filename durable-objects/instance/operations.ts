@@ -1,0 +1,102 @@
+import { create, fromBinary } from "@bufbuild/protobuf";
+import {
+  type ExecutedActionMetadata,
+  ExecutedActionMetadataSchema,
+  ExecutionStage_Value as Stage,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import {
+  type ListOperationsResponse,
+  ListOperationsResponseSchema,
+  type Operation,
+} from "../../protos/gen/google/longrunning/operations_pb.ts";
+import { type Status, StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
+import type { ExecutionRecord, ExecutionRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import { type InstanceShard, formatOperationName } from "../../src/instance-object/operation-name.ts";
+import { operationMessage, type Standing } from "./operation-message.ts";
+import type { InstanceStorage } from "./storage.ts";
+
+/** The operations as clients see them, live and ended alike, read from storage. */
+export class Operations {
+  readonly #shard: InstanceShard;
+  readonly #storage: InstanceStorage;
+  /** What agents have said of the leases that run, by execution; it is worth no row, and a restart forgets it. */
+  readonly #progress = new Map<string, ExecutedActionMetadata>();
+
+  constructor(shard: InstanceShard, storage: InstanceStorage) {
+    this.#shard = shard;
+    this.#storage = storage;
+  }
+
+  setProgress(executionId: string, metadata: ExecutedActionMetadata): void {
+    this.#progress.set(executionId, metadata);
+  }
+
+  clearProgress(executionId: string): void {
+    this.#progress.delete(executionId);
+  }
+
+  name(operationId: string): string {
+    return formatOperationName({ ...this.#shard, id: operationId });
+  }
+
+  /** The operation as it stands; undefined if it is not known. */
+  get(operationId: string): Operation | undefined {
+    const joined = this.#storage.joinedOperation(operationId);
+    const executionId = joined?.executionId ?? operationId;
+    const request = this.#storage.executionRequest(executionId);
+    if (request === undefined) return undefined;
+    if (joined?.error !== undefined) return this.#ended(operationId, request, fromBinary(StatusSchema, joined.error));
+    const record = this.#storage.executionRecord(executionId);
+    return record && operationMessage(this.name(operationId), request, this.#standing(executionId, record));
+  }
+
+  /** An operation that ended before its execution did. */
+  ended(operationId: string, executionId: string, error: Status): Operation | undefined {
+    const request = this.#storage.executionRequest(executionId);
+    return request && this.#ended(operationId, request, error);
+  }
+
+  /** Every operation that waits for the execution, as it stands. */
+  *ofExecution(executionId: string): Iterable<{ readonly id: string; readonly message: () => Operation | undefined }> {
+    const record = this.#storage.executionRecord(executionId);
+    if (record === undefined) return;
+    const standing = this.#standing(executionId, record);
+    for (const { operationId } of record.operations) {
+      yield {
+        id: operationId,
+        message: () => {
+          const request = this.#storage.executionRequest(executionId);
+          return request && operationMessage(this.name(operationId), request, standing);
+        },
+      };
+    }
+  }
+
+  /** A page of operations, those of `limit` executions, in the order of the executions' ids. */
+  list(afterExecutionId: string, limit: number): ListOperationsResponse {
+    const executionIds = this.#storage.executionIds(afterExecutionId, limit);
+    const operations = executionIds.flatMap((executionId) =>
+      [...this.ofExecution(executionId)].flatMap(({ message }) => message() ?? []),
+    );
+    const nextPageToken = executionIds.length === limit ? (executionIds.at(-1) ?? "") : "";
+    return create(ListOperationsResponseSchema, { operations, nextPageToken });
+  }
+
+  #ended(operationId: string, request: ExecutionRequest, error: Status): Operation {
+    return operationMessage(this.name(operationId), request, { stage: Stage.COMPLETED, error });
+  }
+
+  #standing(executionId: string, record: ExecutionRecord): Standing {
+    const { end, lease } = record;
+    if (end?.result.case === "error") return { stage: Stage.COMPLETED, error: end.result.value };
+    if (end?.result.case === "response") return { stage: Stage.COMPLETED, response: end.result.value };
+    const metadata = create(ExecutedActionMetadataSchema, this.#progress.get(executionId));
+    if (record.queuedTimestamp !== undefined) metadata.queuedTimestamp = record.queuedTimestamp;
+    if (lease === undefined) return { stage: Stage.QUEUED, metadata };
+    metadata.worker = lease.agentName;
+    if (metadata.workerStartTimestamp === undefined && lease.startTimestamp !== undefined) {
+      metadata.workerStartTimestamp = lease.startTimestamp;
+    }
+    return { stage: Stage.EXECUTING, metadata };
+  }
+}

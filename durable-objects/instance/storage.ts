@@ -1,0 +1,147 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Hello, HelloSchema } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import {
+  type ExecutionRecord,
+  ExecutionRecordSchema,
+  type ExecutionRequest,
+  ExecutionRequestSchema,
+} from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+
+/** An operation that shares another's execution, or did. */
+export interface JoinedOperation {
+  readonly executionId: string;
+  /** Serialized google.rpc.Status with which it ended before its execution did. */
+  readonly error: Uint8Array | undefined;
+}
+
+/** SQLite's row limit is 2 MB (a platform limit); a request or an end that comes near it is refused by the callers. */
+export const MAX_ROW_BYTES = 1_900_000;
+
+/**
+ * The Instance object's tables. Every row is a protobuf message, so that fields can be added while rows of the previous
+ * version are there. Writes are billed by the row: a plain execution costs four in its life (queued, leased, ended,
+ * forgotten), and its one operation none of its own, since it has the execution's id.
+ */
+export class InstanceStorage {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`
+      CREATE TABLE IF NOT EXISTS executions (
+        execution_id TEXT PRIMARY KEY, request BLOB NOT NULL, record BLOB NOT NULL
+      ) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS joined_operations (
+        operation_id TEXT PRIMARY KEY, execution_id TEXT NOT NULL, error BLOB
+      ) WITHOUT ROWID;
+      CREATE INDEX IF NOT EXISTS joined_operations_by_execution ON joined_operations (execution_id);
+      CREATE TABLE IF NOT EXISTS agents (agent_id TEXT PRIMARY KEY, hello BLOB NOT NULL) WITHOUT ROWID;
+    `);
+  }
+
+  addExecution(executionId: string, request: ExecutionRequest, record: ExecutionRecord): void {
+    this.#sql.exec(
+      "INSERT INTO executions (execution_id, request, record) VALUES (?, ?, ?)",
+      executionId,
+      toBinary(ExecutionRequestSchema, request),
+      toBinary(ExecutionRecordSchema, record),
+    );
+  }
+
+  updateExecution(executionId: string, record: ExecutionRecord): void {
+    this.#sql.exec(
+      "UPDATE executions SET record = ? WHERE execution_id = ?",
+      toBinary(ExecutionRecordSchema, record),
+      executionId,
+    );
+  }
+
+  executionRequest(executionId: string): ExecutionRequest | undefined {
+    const query = "SELECT request FROM executions WHERE execution_id = ?";
+    for (const { request } of this.#sql.exec<{ request: ArrayBuffer }>(query, executionId)) {
+      return fromBinary(ExecutionRequestSchema, new Uint8Array(request));
+    }
+    return undefined;
+  }
+
+  executionRecord(executionId: string): ExecutionRecord | undefined {
+    const query = "SELECT record FROM executions WHERE execution_id = ?";
+    for (const { record } of this.#sql.exec<{ record: ArrayBuffer }>(query, executionId)) {
+      return fromBinary(ExecutionRecordSchema, new Uint8Array(record));
+    }
+    return undefined;
+  }
+
+  /** Every execution, live or ended. */
+  *executions(): Iterable<{ id: string; request: ExecutionRequest; record: ExecutionRecord }> {
+    const query = "SELECT execution_id, request, record FROM executions";
+    for (const row of this.#sql.exec<{ execution_id: string; request: ArrayBuffer; record: ArrayBuffer }>(query)) {
+      yield {
+        id: row.execution_id,
+        request: fromBinary(ExecutionRequestSchema, new Uint8Array(row.request)),
+        record: fromBinary(ExecutionRecordSchema, new Uint8Array(row.record)),
+      };
+    }
+  }
+
+  /** Ids of executions in their order, after `afterId`. */
+  executionIds(afterId: string, limit: number): string[] {
+    const query = "SELECT execution_id FROM executions WHERE execution_id > ? ORDER BY execution_id LIMIT ?";
+    return this.#sql
+      .exec<{ execution_id: string }>(query, afterId, limit)
+      .toArray()
+      .map(({ execution_id }) => execution_id);
+  }
+
+  /** With all operations that ever shared it. */
+  removeExecution(executionId: string): void {
+    this.#sql.exec("DELETE FROM executions WHERE execution_id = ?", executionId);
+    this.#sql.exec("DELETE FROM joined_operations WHERE execution_id = ?", executionId);
+  }
+
+  addJoinedOperation(operationId: string, executionId: string): void {
+    this.#sql.exec(
+      "INSERT INTO joined_operations (operation_id, execution_id) VALUES (?, ?)",
+      operationId,
+      executionId,
+    );
+  }
+
+  endJoinedOperation(operationId: string, executionId: string, error: Uint8Array): void {
+    // The first operation of a merged execution, which has no row until it ends before the others.
+    this.#sql.exec(
+      `INSERT INTO joined_operations (operation_id, execution_id, error) VALUES (?1, ?2, ?3)
+       ON CONFLICT (operation_id) DO UPDATE SET error = ?3`,
+      operationId,
+      executionId,
+      error,
+    );
+  }
+
+  joinedOperation(operationId: string): JoinedOperation | undefined {
+    const query = "SELECT execution_id, error FROM joined_operations WHERE operation_id = ?";
+    for (const row of this.#sql.exec<{ execution_id: string; error: ArrayBuffer | null }>(query, operationId)) {
+      return { executionId: row.execution_id, error: row.error === null ? undefined : new Uint8Array(row.error) };
+    }
+    return undefined;
+  }
+
+  putAgent(agentId: string, hello: Hello): void {
+    this.#sql.exec(
+      "INSERT INTO agents (agent_id, hello) VALUES (?1, ?2) ON CONFLICT (agent_id) DO UPDATE SET hello = ?2",
+      agentId,
+      toBinary(HelloSchema, hello),
+    );
+  }
+
+  agents(): Hello[] {
+    return this.#sql
+      .exec<{ hello: ArrayBuffer }>("SELECT hello FROM agents")
+      .toArray()
+      .map(({ hello }) => fromBinary(HelloSchema, new Uint8Array(hello)));
+  }
+
+  removeAgent(agentId: string): void {
+    this.#sql.exec("DELETE FROM agents WHERE agent_id = ?", agentId);
+  }
+}
