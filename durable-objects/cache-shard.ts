@@ -1,0 +1,110 @@
+import { DurableObject } from "cloudflare:workers";
+import { getActionResult, putActionResult } from "./cache-shard/action-results.ts";
+import { findMissing, forgetObject, insertInline, insertObject, lookUp } from "./cache-shard/blobs.ts";
+import { recordedShardCount } from "./cache-shard/identity.ts";
+import type {
+  BeginUploadRequest,
+  BlobEntry,
+  EndUploadRequest,
+  FindMissingRequest,
+  GetActionResultRequest,
+  InsertInlineRequest,
+  InsertObjectRequest,
+  LookUpRequest,
+  PutActionResultRequest,
+  RecordPartRequest,
+  ShardIdentity,
+  ShardReply,
+  UploadPart,
+  UploadRequest,
+  UploadSession,
+} from "./cache-shard/rpc.ts";
+import { migrate } from "./cache-shard/schema.ts";
+import { beginUpload, endUpload, findUpload, recordPart } from "./cache-shard/uploads.ts";
+
+/**
+ * One shard of a store's index: which blobs exist, the bytes of the small ones, action results, and uploads that have
+ * begun. Its name is `{store}/{shard index}`.
+ *
+ * Every method may be called again after an answer that was lost. The output gate holds each answer back until what it
+ * acknowledges is durable.
+ */
+export class CacheShard extends DurableObject<object> {
+  #recordedCount: number | undefined;
+
+  constructor(ctx: DurableObjectState, env: object) {
+    super(ctx, env);
+    migrate(ctx.storage);
+  }
+
+  /** The positions, batch by batch, of the digests that are not stored. */
+  findMissing({ shard, batches, touchIntervalMs }: FindMissingRequest): ShardReply<number[][]> {
+    const nowMs = Date.now();
+    return this.#serve(shard, (sql) => batches.map((digests) => findMissing(sql, digests, nowMs, touchIntervalMs)));
+  }
+
+  /** Where each of the digests is, or undefined, in order. */
+  lookUp({ shard, digests, touchIntervalMs }: LookUpRequest): ShardReply<(BlobEntry | undefined)[]> {
+    return this.#serve(shard, (sql) => lookUp(sql, digests, Date.now(), touchIntervalMs));
+  }
+
+  insertInline({ shard, batches }: InsertInlineRequest): ShardReply<null> {
+    const nowMs = Date.now();
+    return this.#serve(shard, (sql) => {
+      for (const { digests, bytes } of batches) insertInline(sql, digests, bytes, nowMs);
+      return null;
+    });
+  }
+
+  /** Whether the blob is now that of `uploadId`; if not, it was stored before, and the object is not needed. */
+  insertObject({ shard, digest, uploadId }: InsertObjectRequest): ShardReply<boolean> {
+    return this.#serve(shard, (sql) => insertObject(sql, digest, uploadId, Date.now()));
+  }
+
+  forgetObject({ shard, digest, uploadId }: InsertObjectRequest): ShardReply<null> {
+    return this.#serve(shard, (sql) => {
+      forgetObject(sql, digest, uploadId);
+      return null;
+    });
+  }
+
+  /** The serialized ActionResult, or null. */
+  getActionResult({ shard, key, touchIntervalMs }: GetActionResultRequest): ShardReply<Uint8Array | null> {
+    return this.#serve(shard, (sql) => getActionResult(sql, key, Date.now(), touchIntervalMs) ?? null);
+  }
+
+  putActionResult({ shard, key, bytes }: PutActionResultRequest): ShardReply<null> {
+    return this.#serve(shard, (sql) => {
+      putActionResult(sql, key, bytes, Date.now());
+      return null;
+    });
+  }
+
+  findUpload({ shard, key }: UploadRequest): ShardReply<{ session: UploadSession; parts: UploadPart[] } | null> {
+    return this.#serve(shard, (sql) => findUpload(sql, key) ?? null);
+  }
+
+  /** The upload that this one replaces, or null. */
+  beginUpload({ shard, key, session }: BeginUploadRequest): ShardReply<UploadSession | null> {
+    return this.#serve(shard, (sql) => beginUpload(sql, key, session, Date.now()) ?? null);
+  }
+
+  /** False if the upload is not the present one under its key. */
+  recordPart({ shard, key, uploadId, part }: RecordPartRequest): ShardReply<boolean> {
+    return this.#serve(shard, (sql) => recordPart(sql, key, uploadId, part));
+  }
+
+  endUpload({ shard, key, uploadId }: EndUploadRequest): ShardReply<null> {
+    return this.#serve(shard, (sql) => {
+      endUpload(sql, key, uploadId);
+      return null;
+    });
+  }
+
+  #serve<T>(shard: ShardIdentity, method: (sql: SqlStorage) => T): ShardReply<T> {
+    const { storage } = this.ctx;
+    this.#recordedCount ??= recordedShardCount(storage.sql, shard);
+    if (this.#recordedCount !== shard.count) return { ok: false, recordedCount: this.#recordedCount };
+    return { ok: true, value: storage.transactionSync(() => method(storage.sql)) };
+  }
+}

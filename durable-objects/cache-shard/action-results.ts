@@ -1,0 +1,40 @@
+import type { ActionResultKey } from "./rpc.ts";
+
+const WHERE_KEY = "WHERE instance = ? AND digest_function = ? AND hash = unhex(?) AND size_bytes = ?";
+
+function bindings({ instance, digest }: ActionResultKey): [string, number, string, number] {
+  return [instance, digest.digestFunction, digest.hash, digest.sizeBytes];
+}
+
+/** The serialized ActionResult, or undefined. Counts as a use. */
+export function getActionResult(
+  sql: SqlStorage,
+  key: ActionResultKey,
+  nowMs: number,
+  touchIntervalMs: number,
+): Uint8Array | undefined {
+  const [row] = sql
+    .exec<{ bytes: ArrayBuffer; last_access_ms: number }>(
+      `SELECT bytes, last_access_ms FROM action_results ${WHERE_KEY}`,
+      ...bindings(key),
+    )
+    .toArray();
+  if (row === undefined) return undefined;
+  if (row.last_access_ms < nowMs - touchIntervalMs) {
+    sql.exec(`UPDATE action_results SET last_access_ms = ? ${WHERE_KEY}`, nowMs, ...bindings(key));
+  }
+  return new Uint8Array(row.bytes);
+}
+
+/** Stores a serialized ActionResult in place of the one that is there. */
+export function putActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Uint8Array, nowMs: number): void {
+  sql.exec(
+    `INSERT INTO action_results (instance, digest_function, hash, size_bytes, bytes, last_access_ms)
+     VALUES (?, ?, unhex(?), ?, ?, ?)
+     ON CONFLICT (instance, digest_function, hash, size_bytes)
+     DO UPDATE SET bytes = excluded.bytes, last_access_ms = excluded.last_access_ms`,
+    ...bindings(key),
+    bytes,
+    nowMs,
+  );
+}

@@ -1,0 +1,130 @@
+import type { BlobEntry, DigestKey, DigestsJson } from "./rpc.ts";
+
+/** Binds a digest: `(digest_function, hash, size_bytes) = (?, unhex(?), ?)`. */
+function bindings({ digestFunction, hash, sizeBytes }: DigestKey): [number, string, number] {
+  return [digestFunction, hash, sizeBytes];
+}
+
+/** A row for each element of the JSON text that is the first parameter; `position` counts from 0. */
+const DIGESTS = `
+  SELECT key AS position, value ->> 0 AS digest_function, unhex(value ->> 1) AS hash, value ->> 2 AS size_bytes
+  FROM json_each(?1)`;
+
+/** The positions in `digests` of those that are not stored. The others count as used. */
+export function findMissing(sql: SqlStorage, digests: DigestsJson, nowMs: number, touchIntervalMs: number): number[] {
+  // One pass finds what is missing and what is due to be touched. The latter is rare, and only then written.
+  const rows = sql
+    .exec<{ position: number; present: number }>(
+      `SELECT position, b.digest_function IS NOT NULL AS present
+       FROM (${DIGESTS}) AS d LEFT JOIN blobs AS b USING (digest_function, hash, size_bytes)
+       WHERE b.last_access_ms IS NULL OR b.last_access_ms < ?2`,
+      digests,
+      nowMs - touchIntervalMs,
+    )
+    .toArray();
+  if (rows.some(({ present }) => present === 1)) touch(sql, digests, nowMs, touchIntervalMs);
+  return rows.filter(({ present }) => present === 0).map(({ position }) => position);
+}
+
+/** Where each blob is, or undefined where it is not stored, in order. Those that are count as used. */
+export function lookUp(
+  sql: SqlStorage,
+  digests: DigestsJson,
+  nowMs: number,
+  touchIntervalMs: number,
+): (BlobEntry | undefined)[] {
+  const entries: (BlobEntry | undefined)[] = [];
+  let due = false;
+  for (const row of sql.exec<{
+    last_access_ms: number | null;
+    upload_id: string | null;
+    bytes: ArrayBuffer | null;
+  }>(
+    `SELECT last_access_ms, upload_id, bytes
+     FROM (${DIGESTS}) AS d LEFT JOIN blobs AS b USING (digest_function, hash, size_bytes)
+     LEFT JOIN blob_bytes ON blob_bytes.id = b.bytes_id
+     ORDER BY position`,
+    digests,
+  )) {
+    due ||= row.last_access_ms !== null && row.last_access_ms < nowMs - touchIntervalMs;
+    if (row.upload_id !== null) entries.push({ uploadId: row.upload_id });
+    else if (row.bytes !== null) entries.push({ bytes: new Uint8Array(row.bytes) });
+    else entries.push(undefined);
+  }
+  if (due) touch(sql, digests, nowMs, touchIntervalMs);
+  return entries;
+}
+
+function touch(sql: SqlStorage, digests: DigestsJson, nowMs: number, touchIntervalMs: number): void {
+  sql.exec(
+    `UPDATE blobs SET last_access_ms = ?2
+     WHERE last_access_ms < ?3
+       AND (digest_function, hash, size_bytes) IN (SELECT digest_function, hash, size_bytes FROM (${DIGESTS}))`,
+    digests,
+    nowMs,
+    nowMs - touchIntervalMs,
+  );
+}
+
+/**
+ * Stores blobs with their bytes, which lie one after another in `bytes`. Those that are stored already stay as they are.
+ * The caller has verified them. To be called in a transaction.
+ */
+export function insertInline(sql: SqlStorage, digests: DigestsJson, bytes: Uint8Array, nowMs: number): void {
+  const { lastId } = sql.exec<{ lastId: number }>("SELECT coalesce(max(id), 0) AS lastId FROM blob_bytes").one();
+  const inserted = sql
+    .exec<{ position: number }>(
+      `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, bytes_id)
+       SELECT digest_function, hash, size_bytes, ?2, ?3 + position FROM (${DIGESTS}) WHERE true
+       ON CONFLICT DO NOTHING
+       RETURNING bytes_id - ?3 AS position`,
+      digests,
+      nowMs,
+      lastId + 1,
+    )
+    .toArray();
+  if (inserted.length === 0) return;
+  sql.exec(
+    `INSERT INTO blob_bytes (id, bytes)
+     SELECT ?2 + position, substr(?3, 1 + start, size_bytes)
+     FROM (SELECT position, size_bytes, sum(size_bytes) OVER (ORDER BY position) - size_bytes AS start FROM (${DIGESTS}))
+     WHERE position IN (SELECT value FROM json_each(?4))`,
+    digests,
+    lastId + 1,
+    bytes,
+    JSON.stringify(inserted.map(({ position }) => position)),
+  );
+}
+
+/**
+ * Says that the object of `uploadId` holds the blob, unless the blob is stored already.
+ * @returns whether it is this upload's object that is in the index; an answer that was lost can be asked for again.
+ */
+export function insertObject(sql: SqlStorage, digest: DigestKey, uploadId: string, nowMs: number): boolean {
+  sql.exec(
+    `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, upload_id)
+     VALUES (?, unhex(?), ?, ?, ?)
+     ON CONFLICT DO NOTHING`,
+    ...bindings(digest),
+    nowMs,
+    uploadId,
+  );
+  return (
+    sql
+      .exec(
+        "SELECT 1 FROM blobs WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ? AND upload_id = ?",
+        ...bindings(digest),
+        uploadId,
+      )
+      .toArray().length === 1
+  );
+}
+
+/** Forgets a blob whose object turned out to be gone, unless another upload has stored it since. */
+export function forgetObject(sql: SqlStorage, digest: DigestKey, uploadId: string): void {
+  sql.exec(
+    "DELETE FROM blobs WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ? AND upload_id = ?",
+    ...bindings(digest),
+    uploadId,
+  );
+}

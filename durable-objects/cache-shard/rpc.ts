@@ -1,0 +1,123 @@
+/**
+ * What Workers and CacheShard objects say to each other. A deploy reaches the two at different times, so fields are only
+ * ever added, and a new one is optional.
+ */
+
+/** Which object the Worker means to talk to; the object answers only if it is that one. */
+export interface ShardIdentity {
+  readonly store: string;
+  /** 0 … `count` - 1. */
+  readonly index: number;
+  /** How many shards the store has by the Worker's configuration. */
+  readonly count: number;
+}
+
+/**
+ * Every method's answer. `ok: false` means that nothing was done, because the store was made with `recordedCount`
+ * shards: under another number, blobs would be looked for where they are not.
+ */
+export type ShardReply<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly recordedCount: number };
+
+/**
+ * Digests as the JSON text that becomes the one parameter of a statement: `[[digest function, hash, size], …]`, with
+ * REAPI's number for the function, the hash in hex and the size in bytes. Made once, in the Worker.
+ */
+export type DigestsJson = string;
+
+/** One digest, in the terms of `DigestsJson`. */
+export interface DigestKey {
+  readonly digestFunction: number;
+  readonly hash: string;
+  readonly sizeBytes: number;
+}
+
+export interface FindMissingRequest {
+  readonly shard: ShardIdentity;
+  readonly batches: readonly DigestsJson[];
+  /** A blob's last access is written again only when it is older than this. */
+  readonly touchIntervalMs: number;
+}
+
+/** Where a blob is. */
+export type BlobEntry =
+  | { readonly bytes: Uint8Array }
+  /** The R2 object of this upload holds it. */
+  | { readonly uploadId: string };
+
+export interface LookUpRequest {
+  readonly shard: ShardIdentity;
+  readonly digests: DigestsJson;
+  readonly touchIntervalMs: number;
+}
+
+export interface InsertInlineRequest {
+  readonly shard: ShardIdentity;
+  /** Batches of at most `MAX_BATCH_BYTES`: the blobs' bytes one after another, in the order of `digests`. */
+  readonly batches: readonly { readonly digests: DigestsJson; readonly bytes: Uint8Array }[];
+}
+
+export interface InsertObjectRequest {
+  readonly shard: ShardIdentity;
+  readonly digest: DigestKey;
+  readonly uploadId: string;
+}
+
+export interface ActionResultKey {
+  readonly instance: string;
+  readonly digest: DigestKey;
+}
+
+export interface GetActionResultRequest {
+  readonly shard: ShardIdentity;
+  readonly key: ActionResultKey;
+  readonly touchIntervalMs: number;
+}
+
+export interface PutActionResultRequest {
+  readonly shard: ShardIdentity;
+  readonly key: ActionResultKey;
+  /** A serialized ActionResult. */
+  readonly bytes: Uint8Array;
+}
+
+/** A resumable upload, as its client names it. */
+export interface UploadKey {
+  readonly instance: string;
+  /** The `{uuid}` of the ByteStream resource name. */
+  readonly clientUploadId: string;
+  readonly digest: DigestKey;
+}
+
+/** A resumable upload, as R2 knows it. */
+export interface UploadSession {
+  /** Names the R2 object. */
+  readonly uploadId: string;
+  readonly r2UploadId: string;
+  /** Every part but the last has this size. */
+  readonly partSizeBytes: number;
+}
+
+export interface UploadPart {
+  /** From 1 on. */
+  readonly partNumber: number;
+  readonly etag: string;
+}
+
+export interface UploadRequest {
+  readonly shard: ShardIdentity;
+  readonly key: UploadKey;
+}
+
+export interface BeginUploadRequest extends UploadRequest {
+  readonly session: UploadSession;
+}
+
+export interface RecordPartRequest extends UploadRequest {
+  readonly uploadId: string;
+  readonly part: UploadPart;
+}
+
+export interface EndUploadRequest extends UploadRequest {
+  readonly uploadId: string;
+}

@@ -1,0 +1,79 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  ActionResultSchema,
+  type ActionResult,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { BlobStore } from "../blob-store/blob-store.ts";
+import { openBlobStore } from "../blob-store/open-blob-store.ts";
+import type { CacheShards } from "../cache-shards/cache-shards.ts";
+import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import type { ConfiguredInstance } from "../config/config.ts";
+import { digestKey, type Digest } from "../digest/digest.ts";
+import type { Env } from "../env.ts";
+import { log } from "../log.ts";
+import { isComplete } from "./completeness.ts";
+import { validateActionResult } from "./validate-action-result.ts";
+
+/** SQLite in an object takes rows of up to 2 MB. */
+const MAX_ACTION_RESULT_BYTES = 1_900_000;
+
+/** The results of actions, of one instance. */
+export interface ActionCache {
+  /** The result of an action, or undefined if there is none or one of the blobs that it names is no longer stored. */
+  get(actionDigest: Digest): Promise<ActionResult | undefined>;
+
+  /**
+   * Stores the result of an action in place of an earlier one.
+   * @throws ConnectError INVALID_ARGUMENT if it is malformed, RESOURCE_EXHAUSTED if it is too large.
+   */
+  put(actionDigest: Digest, result: ActionResult): Promise<void>;
+}
+
+/** The action cache of an instance. Its results lie in the index of the instance's store, bound to the instance. */
+export function openActionCache(
+  env: Env,
+  instance: ConfiguredInstance,
+  blobs: BlobStore = openBlobStore(env, instance),
+): ActionCache {
+  return new CompleteActionCache(instance.name, openCacheShards(env, instance.storeName, instance.store), blobs);
+}
+
+class CompleteActionCache implements ActionCache {
+  readonly #instance: string;
+  readonly #shards: CacheShards;
+  readonly #blobs: BlobStore;
+
+  constructor(instance: string, shards: CacheShards, blobs: BlobStore) {
+    this.#instance = instance;
+    this.#shards = shards;
+    this.#blobs = blobs;
+  }
+
+  async get(actionDigest: Digest): Promise<ActionResult | undefined> {
+    const bytes = await this.#shards.getActionResult(this.#instance, actionDigest);
+    if (bytes === undefined) return undefined;
+    try {
+      const result = fromBinary(ActionResultSchema, bytes);
+      const references = validateActionResult(result, actionDigest.digestFunction);
+      return (await isComplete(references, this.#blobs)) ? result : undefined;
+    } catch (error) {
+      if (error instanceof ConnectError && error.code !== Code.InvalidArgument) throw error;
+      log.error({ instance: this.#instance, action: digestKey(actionDigest), error }, "a stored action result is bad");
+      return undefined;
+    }
+  }
+
+  async put(actionDigest: Digest, result: ActionResult): Promise<void> {
+    validateActionResult(result, actionDigest.digestFunction);
+    const bytes = toBinary(ActionResultSchema, result);
+    if (bytes.length > MAX_ACTION_RESULT_BYTES) {
+      throw new ConnectError(
+        `the result of action ${digestKey(actionDigest)} has ${bytes.length} bytes; at most ` +
+          `${MAX_ACTION_RESULT_BYTES} are cached: leave out inlined contents, or use output directories`,
+        Code.ResourceExhausted,
+      );
+    }
+    await this.#shards.putActionResult(this.#instance, actionDigest, bytes);
+  }
+}

@@ -1,0 +1,58 @@
+import { createConnectRouter } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { Hono } from "hono";
+import {
+  ActionCache,
+  Capabilities,
+  ContentAddressableStorage,
+} from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { ByteStream } from "../protos/gen/google/bytestream/bytestream_pb.ts";
+import { servedConfig } from "./config/served-config.ts";
+import { reportErrors } from "./connect/report-errors.ts";
+import { serveFetch } from "./connect/serve-fetch.ts";
+import { unimplementedResponse } from "./connect/unimplemented.ts";
+import type { Env } from "./env.ts";
+import { reportedError } from "./errors/unexpected.ts";
+import { MAX_REQUEST_MESSAGE_BYTES } from "./limits.ts";
+import { actionCacheService } from "./services/action-cache.ts";
+import { byteStreamService } from "./services/byte-stream.ts";
+import { capabilitiesService } from "./services/capabilities.ts";
+import { contentAddressableStorageService } from "./services/content-addressable-storage.ts";
+
+/** Everything that the Worker answers. */
+export const app = new Hono<{ Bindings: Env }>();
+
+app.get("/healthz", (c) => {
+  servedConfig(c.env);
+  return c.text("ok\n");
+});
+
+app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
+  const handler = rpcHandlers(c.env).get(c.req.path);
+  if (handler === undefined) return next();
+  return serveFetch(handler, c.req.raw);
+});
+
+app.notFound((c) => unimplementedResponse(c.req.raw) ?? c.text(`there is nothing at ${c.req.path}\n`, 404));
+
+app.onError((error, c) => c.text(`${reportedError(error).rawMessage}\n`, 500));
+
+const handlersByEnv = new WeakMap<Env, Map<string, UniversalHandler>>();
+
+/** The methods of all services by their path, `/{package.Service}/{Method}`. */
+function rpcHandlers(env: Env): Map<string, UniversalHandler> {
+  const known = handlersByEnv.get(env);
+  if (known !== undefined) return known;
+  const router = createConnectRouter({
+    grpc: false,
+    readMaxBytes: MAX_REQUEST_MESSAGE_BYTES,
+    interceptors: [reportErrors],
+  })
+    .service(Capabilities, capabilitiesService(env))
+    .service(ContentAddressableStorage, contentAddressableStorageService(env))
+    .service(ByteStream, byteStreamService(env))
+    .service(ActionCache, actionCacheService(env));
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  handlersByEnv.set(env, handlers);
+  return handlers;
+}

@@ -1,0 +1,116 @@
+import { ConnectError } from "@connectrpc/connect";
+import { digestKey, type Digest } from "../digest/digest.ts";
+import { hashMismatch } from "../digest/verify.ts";
+import { unavailableError } from "../errors/unavailable.ts";
+import type { BlobRange } from "./blob-store.ts";
+import { SourceEndedError } from "../bytes/fixed-length.ts";
+
+/** R2's own codes, which end the messages of its errors in parentheses. */
+const CHECKSUM_MISMATCH = "(10037)";
+const NO_SUCH_UPLOAD = "(10024)";
+
+const RETRY_AFTER_MS = 1000;
+
+/** R2 no longer knows a multipart upload: it was completed, aborted, or is too old. */
+export class NoSuchUploadError extends Error {
+  override readonly name = "NoSuchUploadError";
+}
+
+/**
+ * The blobs of a store that are R2 objects. Each upload has its own key, `{store}/{function}/{hash}-{size}/{upload id}`,
+ * and the index says which upload is the blob. So no two uploads write one key (R2 takes one write a second to each), an
+ * object is not seen before it is verified, and removing one can't hit an upload that comes after it.
+ */
+export class R2Objects {
+  readonly #bucket: R2Bucket;
+  readonly #store: string;
+
+  constructor(bucket: R2Bucket, store: string) {
+    this.#bucket = bucket;
+    this.#store = store;
+  }
+
+  /** The object's bytes, or undefined if there is no such object. */
+  async get(digest: Digest, uploadId: string, range?: BlobRange): Promise<ReadableStream<Uint8Array> | undefined> {
+    const key = this.#key(digest, uploadId);
+    const options = range === undefined ? undefined : { range: toR2Range(range, digest) };
+    return (await this.#ask("get", digest, () => this.#bucket.get(key, options)))?.body;
+  }
+
+  /**
+   * Stores an object whose bytes R2 itself verifies.
+   * @throws ConnectError INVALID_ARGUMENT if they don't have the digest; nothing is stored then.
+   */
+  async put(digest: Digest, uploadId: string, body: Uint8Array | ReadableStream<Uint8Array>): Promise<void> {
+    const key = this.#key(digest, uploadId);
+    await this.#ask("put", digest, () => this.#bucket.put(key, body, { [digest.digestFunction.name]: digest.hash }));
+  }
+
+  async delete(digest: Digest, uploadId: string): Promise<void> {
+    await this.#ask("delete", digest, () => this.#bucket.delete(this.#key(digest, uploadId)));
+  }
+
+  /** The object's size in bytes, or undefined if there is no such object. */
+  async size(digest: Digest, uploadId: string): Promise<number | undefined> {
+    return (await this.#ask("head", digest, () => this.#bucket.head(this.#key(digest, uploadId))))?.size;
+  }
+
+  /** Begins a multipart upload. Returns R2's id for it. */
+  async beginMultipart(digest: Digest, uploadId: string): Promise<string> {
+    const key = this.#key(digest, uploadId);
+    return (await this.#ask("createMultipartUpload", digest, () => this.#bucket.createMultipartUpload(key))).uploadId;
+  }
+
+  /** @throws NoSuchUploadError */
+  async uploadPart(
+    digest: Digest,
+    uploadId: string,
+    r2UploadId: string,
+    partNumber: number,
+    body: ReadableStream<Uint8Array>,
+  ): Promise<R2UploadedPart> {
+    const upload = this.#bucket.resumeMultipartUpload(this.#key(digest, uploadId), r2UploadId);
+    return this.#ask("uploadPart", digest, () => upload.uploadPart(partNumber, body));
+  }
+
+  /**
+   * Makes the parts one object.
+   * @throws NoSuchUploadError
+   */
+  async completeMultipart(
+    digest: Digest,
+    uploadId: string,
+    r2UploadId: string,
+    parts: readonly R2UploadedPart[],
+  ): Promise<void> {
+    const upload = this.#bucket.resumeMultipartUpload(this.#key(digest, uploadId), r2UploadId);
+    await this.#ask("completeMultipartUpload", digest, () => upload.complete([...parts]));
+  }
+
+  /** Drops a multipart upload and its parts. */
+  async abortMultipart(digest: Digest, uploadId: string, r2UploadId: string): Promise<void> {
+    const upload = this.#bucket.resumeMultipartUpload(this.#key(digest, uploadId), r2UploadId);
+    await this.#ask("abortMultipartUpload", digest, () => upload.abort());
+  }
+
+  #key({ digestFunction, hash, sizeBytes }: Digest, uploadId: string): string {
+    return `${this.#store}/${digestFunction.name}/${hash}-${sizeBytes}/${uploadId}`;
+  }
+
+  async #ask<T>(operation: string, digest: Digest, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      // What a stream's source threw comes out of the call that reads it. Type and range errors are bugs of ours.
+      if (!(error instanceof Error) || error instanceof ConnectError || error instanceof SourceEndedError) throw error;
+      if (error instanceof TypeError || error instanceof RangeError) throw error;
+      if (error.message.endsWith(CHECKSUM_MISMATCH)) throw hashMismatch(digest);
+      if (error.message.endsWith(NO_SUCH_UPLOAD)) throw new NoSuchUploadError(error.message, { cause: error });
+      throw unavailableError(`R2 ${operation} of blob ${digestKey(digest)} failed; try again`, RETRY_AFTER_MS, error);
+    }
+  }
+}
+
+function toR2Range({ offsetBytes, limitBytes }: BlobRange, { sizeBytes }: Digest): R2Range {
+  return { offset: offsetBytes, length: Math.min(limitBytes ?? Infinity, sizeBytes - offsetBytes) };
+}

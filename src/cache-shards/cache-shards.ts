@@ -1,0 +1,205 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { CacheShard } from "../../durable-objects/cache-shard.ts";
+import type {
+  BlobEntry,
+  DigestKey,
+  DigestsJson,
+  ShardIdentity,
+  ShardReply,
+  UploadKey,
+  UploadPart,
+  UploadSession,
+} from "../../durable-objects/cache-shard/rpc.ts";
+import { concatenate } from "../bytes/concatenate.ts";
+import type { Digest } from "../digest/digest.ts";
+import { callObject } from "../objects/call-object.ts";
+import { chunk, chunkBySize } from "../bytes/chunk.ts";
+import { shardName, shardOf } from "./shard-map.ts";
+
+/** SQLite in an object takes parameters of up to 2 MB; 10,000 digests are up to 1.5 MB of JSON. */
+const MAX_BATCH_DIGESTS = 10_000;
+const MAX_BATCH_BYTES = 1 << 20;
+
+export interface CacheShardsOptions {
+  readonly store: string;
+  readonly shards: number;
+  readonly touchIntervalMs: number;
+}
+
+/** An upload as its client names it. */
+export interface ClientUpload {
+  readonly instance: string;
+  readonly clientUploadId: string;
+  readonly digest: Digest;
+}
+
+/**
+ * A store's index: its CacheShard objects as one. Every method makes at most one call to each object, all at once, and
+ * throws ConnectError UNAVAILABLE if one can't be reached, FAILED_PRECONDITION if the store has another number of shards
+ * than the configuration says.
+ */
+export class CacheShards {
+  readonly #namespace: DurableObjectNamespace<CacheShard>;
+  readonly #options: CacheShardsOptions;
+
+  constructor(namespace: DurableObjectNamespace<CacheShard>, options: CacheShardsOptions) {
+    this.#namespace = namespace;
+    this.#options = options;
+  }
+
+  /** Those of `digests` that are not stored, in order. */
+  async findMissing(digests: readonly Digest[]): Promise<Digest[]> {
+    const missing = new Array<boolean>(digests.length).fill(false);
+    await Promise.all(
+      this.#byShard(digests, (digest) => digest).map(async ([index, members]) => {
+        const chunks = chunk(members, MAX_BATCH_DIGESTS);
+        const batches = chunks.map((members) => toJson(members.map(({ item }) => item)));
+        const positions = await this.#call(index, (stub, shard) =>
+          stub.findMissing({ shard, batches, touchIntervalMs: this.#options.touchIntervalMs }),
+        );
+        chunks.forEach((members, batch) => {
+          for (const position of positions[batch] ?? []) {
+            const member = members[position];
+            if (member !== undefined) missing[member.position] = true;
+          }
+        });
+      }),
+    );
+    return digests.filter((_, position) => missing[position]);
+  }
+
+  /** Where each blob is, or undefined where it is not stored, in order. */
+  async lookUp(digests: readonly Digest[]): Promise<(BlobEntry | undefined)[]> {
+    const entries = new Array<BlobEntry | undefined>(digests.length).fill(undefined);
+    await Promise.all(
+      this.#byShard(digests, (digest) => digest).map(async ([index, members]) => {
+        const found = await this.#call(index, (stub, shard) =>
+          stub.lookUp({
+            shard,
+            digests: toJson(members.map(({ item }) => item)),
+            touchIntervalMs: this.#options.touchIntervalMs,
+          }),
+        );
+        members.forEach(({ position }, i) => (entries[position] = found[i]));
+      }),
+    );
+    return entries;
+  }
+
+  /** Stores blobs, which the caller has verified, with their bytes. */
+  async insertInline(blobs: readonly { digest: Digest; bytes: Uint8Array }[]): Promise<void> {
+    await Promise.all(
+      this.#byShard(blobs, ({ digest }) => digest).map(async ([index, members]) => {
+        const batches = chunkBySize(members, ({ item }) => item.bytes.length, MAX_BATCH_BYTES).map((members) => ({
+          digests: toJson(members.map(({ item }) => item.digest)),
+          bytes: concatenate(members.map(({ item }) => item.bytes)),
+        }));
+        await this.#call(index, (stub, shard) => stub.insertInline({ shard, batches }));
+      }),
+    );
+  }
+
+  /** Whether the blob is now the object of `uploadId`; if not, it was stored before, and the object is not needed. */
+  async insertObject(digest: Digest, uploadId: string): Promise<boolean> {
+    return this.#callFor(digest, (stub, shard) => stub.insertObject({ shard, digest: toKey(digest), uploadId }));
+  }
+
+  /** Forgets a blob whose object turned out to be gone, unless another upload has stored it since. */
+  async forgetObject(digest: Digest, uploadId: string): Promise<void> {
+    await this.#callFor(digest, (stub, shard) => stub.forgetObject({ shard, digest: toKey(digest), uploadId }));
+  }
+
+  /** The serialized ActionResult, or undefined. */
+  async getActionResult(instance: string, actionDigest: Digest): Promise<Uint8Array | undefined> {
+    const bytes = await this.#callFor(actionDigest, (stub, shard) =>
+      stub.getActionResult({
+        shard,
+        key: { instance, digest: toKey(actionDigest) },
+        touchIntervalMs: this.#options.touchIntervalMs,
+      }),
+    );
+    return bytes ?? undefined;
+  }
+
+  async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array): Promise<void> {
+    await this.#callFor(actionDigest, (stub, shard) =>
+      stub.putActionResult({ shard, key: { instance, digest: toKey(actionDigest) }, bytes }),
+    );
+  }
+
+  /** The upload that has begun and not ended, with its parts in order. */
+  async findUpload(upload: ClientUpload): Promise<{ session: UploadSession; parts: UploadPart[] } | undefined> {
+    const found = await this.#callFor(upload.digest, (stub, shard) =>
+      stub.findUpload({ shard, key: toUploadKey(upload) }),
+    );
+    return found ?? undefined;
+  }
+
+  /** Begins an upload. Returns the one that it replaces, for the caller to abort. */
+  async beginUpload(upload: ClientUpload, session: UploadSession): Promise<UploadSession | undefined> {
+    const replaced = await this.#callFor(upload.digest, (stub, shard) =>
+      stub.beginUpload({ shard, key: toUploadKey(upload), session }),
+    );
+    return replaced ?? undefined;
+  }
+
+  /** Records a part that R2 has acknowledged. False if the upload has ended or was replaced. */
+  async recordPart(upload: ClientUpload, uploadId: string, part: UploadPart): Promise<boolean> {
+    return this.#callFor(upload.digest, (stub, shard) =>
+      stub.recordPart({ shard, key: toUploadKey(upload), uploadId, part }),
+    );
+  }
+
+  async endUpload(upload: ClientUpload, uploadId: string): Promise<void> {
+    await this.#callFor(upload.digest, (stub, shard) => stub.endUpload({ shard, key: toUploadKey(upload), uploadId }));
+  }
+
+  /** The items of each shard that has any, with their positions. */
+  #byShard<T>(items: readonly T[], digestOf: (item: T) => Digest): [number, { item: T; position: number }[]][] {
+    const shards = new Map<number, { item: T; position: number }[]>();
+    items.forEach((item, position) => {
+      const index = shardOf(digestOf(item).hash, this.#options.shards);
+      const members = shards.get(index);
+      if (members === undefined) shards.set(index, [{ item, position }]);
+      else members.push({ item, position });
+    });
+    return [...shards];
+  }
+
+  #callFor<T>(
+    digest: Digest,
+    call: (stub: DurableObjectStub<CacheShard>, shard: ShardIdentity) => Promise<ShardReply<T>>,
+  ): Promise<T> {
+    return this.#call(shardOf(digest.hash, this.#options.shards), call);
+  }
+
+  async #call<T>(
+    index: number,
+    call: (stub: DurableObjectStub<CacheShard>, shard: ShardIdentity) => Promise<ShardReply<T>>,
+  ): Promise<T> {
+    const { store, shards: count } = this.#options;
+    const reply = await callObject(this.#namespace, shardName(store, index), (stub) =>
+      call(stub, { store, index, count }),
+    );
+    if (!reply.ok) {
+      throw new ConnectError(
+        `stores.${store}.shards is ${count} in the configuration, but the store was made with ${reply.recordedCount}; ` +
+          `set it to ${reply.recordedCount}`,
+        Code.FailedPrecondition,
+      );
+    }
+    return reply.value;
+  }
+}
+
+function toKey({ digestFunction, hash, sizeBytes }: Digest): DigestKey {
+  return { digestFunction: digestFunction.value, hash, sizeBytes };
+}
+
+function toUploadKey({ instance, clientUploadId, digest }: ClientUpload): UploadKey {
+  return { instance, clientUploadId, digest: toKey(digest) };
+}
+
+function toJson(digests: readonly Digest[]): DigestsJson {
+  return JSON.stringify(digests.map(({ digestFunction, hash, sizeBytes }) => [digestFunction.value, hash, sizeBytes]));
+}

@@ -1,0 +1,22 @@
+import { create } from "@bufbuild/protobuf";
+import { AnySchema, anyPack, type Any } from "@bufbuild/protobuf/wkt";
+import { ConnectError } from "@connectrpc/connect";
+import { StatusSchema, type Status } from "../../protos/gen/google/rpc/status_pb.ts";
+import { reportedError } from "./unexpected.ts";
+
+export const OK: Status = create(StatusSchema);
+
+/** An error as a message's field: what the client would get as the end of the call. */
+export function statusOf(error: unknown): Status {
+  const reported = reportedError(error);
+  return create(StatusSchema, {
+    code: reported.code,
+    message: reported.rawMessage,
+    details: reported.details.map(toAny),
+  });
+}
+
+function toAny(detail: ConnectError["details"][number]): Any {
+  if ("desc" in detail) return anyPack(detail.desc, create(detail.desc, detail.value));
+  return create(AnySchema, { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value });
+}

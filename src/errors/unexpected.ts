@@ -1,0 +1,16 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { log } from "../log.ts";
+
+/**
+ * What a client gets for an error. A ConnectError is meant for it. Anything else is a fault of ours: it is logged with an
+ * id, and the client gets INTERNAL with that id and nothing of the fault itself.
+ */
+export function reportedError(error: unknown): ConnectError {
+  if (error instanceof ConnectError) {
+    if (error.cause !== undefined) log.warn({ error }, "a call failed");
+    return error;
+  }
+  const id = crypto.randomUUID();
+  log.error({ id, error }, "unexpected error");
+  return new ConnectError(`internal error; the log has it under ${id}`, Code.Internal);
+}

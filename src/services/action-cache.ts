@@ -1,0 +1,43 @@
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import type {
+  ActionCache,
+  ActionResult,
+  Digest as WireDigest,
+  DigestFunction_Value,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { inlineOutputs } from "../action-cache/inline-outputs.ts";
+import { digestFromWire, digestKey, requestDigestFunction, type Digest } from "../digest/digest.ts";
+import type { Env } from "../env.ts";
+import { serveInstance, type ServedInstance } from "../served-instance.ts";
+
+export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
+  return {
+    async getActionResult(request): Promise<ActionResult> {
+      const instance = serveInstance(env, request.instanceName);
+      const actionDigest = parseActionDigest(instance, request);
+      const result = await instance.actionCache.get(actionDigest);
+      if (result === undefined) {
+        throw new ConnectError(`no result of action ${digestKey(actionDigest)} is cached`, Code.NotFound);
+      }
+      await inlineOutputs(result, request, instance.blobs, actionDigest.digestFunction);
+      return result;
+    },
+
+    async updateActionResult(request): Promise<ActionResult> {
+      const instance = serveInstance(env, request.instanceName);
+      const actionDigest = parseActionDigest(instance, request);
+      const { actionResult } = request;
+      if (actionResult === undefined) throw new ConnectError("action_result is not set", Code.InvalidArgument);
+      await instance.actionCache.put(actionDigest, actionResult);
+      return actionResult;
+    },
+  };
+}
+
+function parseActionDigest(
+  { digestFunctions }: ServedInstance,
+  { actionDigest, digestFunction }: { actionDigest?: WireDigest | undefined; digestFunction: DigestFunction_Value },
+): Digest {
+  const parsedFunction = requestDigestFunction(digestFunction, actionDigest?.hash, digestFunctions);
+  return digestFromWire(parsedFunction, actionDigest, "action_digest");
+}

@@ -1,0 +1,38 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import {
+  SymlinkAbsolutePathStrategy_Value,
+  type Capabilities,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { Env } from "../env.ts";
+import { MAX_BATCH_BYTES } from "../limits.ts";
+import { serveInstance } from "../served-instance.ts";
+
+const EVERY_PRIORITY = { priorities: [{ minPriority: -(2 ** 31), maxPriority: 2 ** 31 - 1 }] };
+
+export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> {
+  return {
+    getCapabilities({ instanceName }) {
+      const { config, digestFunctions } = serveInstance(env, instanceName);
+      const functions = digestFunctions.map(({ value }) => value);
+      const [preferred] = functions;
+      return {
+        cacheCapabilities: {
+          digestFunctions: functions,
+          actionCacheUpdateCapabilities: { updateEnabled: true },
+          cachePriorityCapabilities: EVERY_PRIORITY,
+          maxBatchTotalSizeBytes: BigInt(MAX_BATCH_BYTES),
+          maxCasBlobSizeBytes: BigInt(config.store.max_blob_bytes),
+          symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
+        },
+        executionCapabilities: {
+          ...(preferred !== undefined && { digestFunction: preferred }),
+          digestFunctions: functions,
+          execEnabled: true,
+          executionPriorityCapabilities: EVERY_PRIORITY,
+        },
+        lowApiVersion: { major: 2, minor: 0 },
+        highApiVersion: { major: 2, minor: 11 },
+      };
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import {
+  BatchReadBlobsResponse_ResponseSchema,
+  BatchUpdateBlobsResponse_ResponseSchema,
+  Compressor_Value,
+  type ContentAddressableStorage,
+  type Digest as WireDigest,
+  type DigestFunction_Value,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { digestFromWire, digestKey, digestToWire, requestDigestFunction, type Digest } from "../digest/digest.ts";
+import type { Env } from "../env.ts";
+import { OK, statusOf } from "../errors/status.ts";
+import { MAX_BATCH_BYTES } from "../limits.ts";
+import { serveInstance, type ServedInstance } from "../served-instance.ts";
+import { treePages } from "../trees/tree-pages.ts";
+
+export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<typeof ContentAddressableStorage>> {
+  return {
+    async findMissingBlobs({ instanceName, blobDigests, digestFunction }) {
+      const instance = serveInstance(env, instanceName);
+      const digests = parseDigests(instance, blobDigests, digestFunction, "blob_digests");
+      const missing = await instance.blobs.findMissing(digests);
+      return { missingBlobDigests: missing.map(digestToWire) };
+    },
+
+    async batchUpdateBlobs({ instanceName, requests, digestFunction }) {
+      const instance = serveInstance(env, instanceName);
+      checkBatchSize(requests.reduce((sum, { data }) => sum + data.length, 0));
+      const statuses = requests.map(() => OK);
+      const blobs: { digest: Digest; bytes: Uint8Array; position: number }[] = [];
+      requests.forEach(({ digest, data, compressor }, position) => {
+        try {
+          if (compressor !== Compressor_Value.IDENTITY) {
+            throw new ConnectError(
+              `compressor ${Compressor_Value[compressor]} is not supported in batches; see supported_batch_update_compressors`,
+              Code.InvalidArgument,
+            );
+          }
+          const parsedFunction = requestDigestFunction(digestFunction, digest?.hash, instance.digestFunctions);
+          const parsed = digestFromWire(parsedFunction, digest, `requests[${position}].digest`);
+          blobs.push({ digest: parsed, bytes: data, position });
+        } catch (error) {
+          statuses[position] = statusOf(error);
+        }
+      });
+      const verdicts = await instance.blobs.writeBatch(blobs);
+      blobs.forEach(({ position }, i) => {
+        if (verdicts[i] !== undefined) statuses[position] = statusOf(verdicts[i]);
+      });
+      return {
+        responses: requests.map(({ digest }, position) =>
+          create(BatchUpdateBlobsResponse_ResponseSchema, {
+            ...(digest !== undefined && { digest }),
+            status: statuses[position] ?? OK,
+          }),
+        ),
+      };
+    },
+
+    async batchReadBlobs({ instanceName, digests: wireDigests, digestFunction }) {
+      const instance = serveInstance(env, instanceName);
+      const digests = parseDigests(instance, wireDigests, digestFunction, "digests");
+      checkBatchSize(digests.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+      const contents = await instance.blobs.readBatch(digests);
+      return {
+        responses: digests.map((digest, position) => {
+          const data = contents[position];
+          return create(BatchReadBlobsResponse_ResponseSchema, {
+            digest: digestToWire(digest),
+            ...(data === undefined
+              ? { status: { code: Code.NotFound, message: `blob ${digestKey(digest)} is not in the CAS` } }
+              : { data, status: OK }),
+          });
+        }),
+      };
+    },
+
+    async *getTree({ instanceName, rootDigest, pageSize, pageToken, digestFunction }) {
+      const instance = serveInstance(env, instanceName);
+      const parsedFunction = requestDigestFunction(digestFunction, rootDigest?.hash, instance.digestFunctions);
+      const root = digestFromWire(parsedFunction, rootDigest, "root_digest");
+      yield* treePages(root, instance.blobs, { pageSize, pageToken });
+    },
+  };
+}
+
+function parseDigests(
+  { digestFunctions }: ServedInstance,
+  digests: readonly WireDigest[],
+  digestFunction: DigestFunction_Value,
+  field: string,
+): Digest[] {
+  return digests.map((digest, position) => {
+    const parsedFunction = requestDigestFunction(digestFunction, digest.hash, digestFunctions);
+    return digestFromWire(parsedFunction, digest, `${field}[${position}]`);
+  });
+}
+
+function checkBatchSize(totalBytes: number): void {
+  if (totalBytes <= MAX_BATCH_BYTES) return;
+  throw new ConnectError(
+    `the batch has ${totalBytes} bytes of blobs; at most ${MAX_BATCH_BYTES} are allowed (max_batch_total_size_bytes): ` +
+      `use smaller batches, or ByteStream`,
+    Code.InvalidArgument,
+  );
+}

@@ -1,0 +1,7 @@
+import { app } from "./app.ts";
+import type { Env } from "./env.ts";
+
+export { CacheShard } from "../durable-objects/cache-shard.ts";
+export { Instance } from "../durable-objects/instance.ts";
+
+export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { Miniflare } from "miniflare";
+import { LOCAL_WORKER } from "../cli/local-worker.ts";
+
+export interface TestWorkerOptions {
+  /** The text of a configuration file, in place of remex.json5. */
+  readonly config?: string;
+  /** Where R2 and the objects keep their data; a new directory, removed at the end, if it is not given. */
+  readonly dataDirectory?: string;
+}
+
+export interface TestWorker {
+  /** Where it listens, with no slash at the end. */
+  readonly url: string;
+  readonly mf: Miniflare;
+  dispose(): Promise<void>;
+}
+
+/** Starts the Worker as it is in the checkout, in workerd, on a free port and a socket of its own. */
+export async function startWorker(options: TestWorkerOptions = {}): Promise<TestWorker> {
+  const dataDirectory = options.dataDirectory ?? (await mkdtemp(join(tmpdir(), "remex-worker-")));
+  const mf = new Miniflare({
+    cf: false,
+    r2Persist: join(dataDirectory, "r2"),
+    durableObjectsPersist: join(dataDirectory, "objects"),
+    workers: [
+      {
+        ...LOCAL_WORKER,
+        modules: [{ type: "ESModule", path: "worker.js", contents: await bundle() }],
+        bindings: options.config === undefined ? {} : { REMEX_CONFIG: options.config },
+        unsafeDirectSockets: [{ host: "127.0.0.1", port: 0, proxy: false }],
+      },
+    ],
+  });
+  await mf.ready;
+  const { origin } = await mf.unsafeGetDirectURL(LOCAL_WORKER.name);
+  return {
+    url: origin,
+    mf,
+    dispose: async () => {
+      await mf.dispose();
+      if (options.dataDirectory === undefined) await rm(dataDirectory, { recursive: true, force: true });
+    },
+  };
+}
+
+let bundled: Promise<string> | undefined;
+
+/** The Worker, bundled as build.js does, but in memory: tests neither need dist/ nor disturb it. */
+function bundle(): Promise<string> {
+  bundled ??= build({
+    entryPoints: ["src/worker.ts"],
+    bundle: true,
+    format: "esm",
+    target: "es2024",
+    platform: "neutral",
+    mainFields: ["module", "main"],
+    conditions: ["workerd", "worker", "browser", "import"],
+    external: ["cloudflare:*", "node:*"],
+    loader: { ".json5": "text" },
+    write: false,
+  }).then(({ outputFiles }) => outputFiles.map(({ text }) => text).join(""));
+  return bundled;
+}
