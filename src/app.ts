@@ -5,8 +5,11 @@ import {
   ActionCache,
   Capabilities,
   ContentAddressableStorage,
+  Execution,
 } from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { ByteStream } from "../protos/gen/google/bytestream/bytestream_pb.ts";
+import { Operations } from "../protos/gen/google/longrunning/operations_pb.ts";
+import { agentSocketRoute } from "./agent-socket.ts";
 import { servedConfig } from "./config/served-config.ts";
 import { reportErrors } from "./connect/report-errors.ts";
 import { serveFetch } from "./connect/serve-fetch.ts";
@@ -18,6 +21,8 @@ import { actionCacheService } from "./services/action-cache.ts";
 import { byteStreamService } from "./services/byte-stream.ts";
 import { capabilitiesService } from "./services/capabilities.ts";
 import { contentAddressableStorageService } from "./services/content-addressable-storage.ts";
+import { executionService } from "./services/execution.ts";
+import { operationsService } from "./services/operations.ts";
 
 /** Everything that the Worker answers. */
 export const app = new Hono<{ Bindings: Env }>();
@@ -26,6 +31,8 @@ app.get("/healthz", (c) => {
   servedConfig(c.env);
   return c.text("ok\n");
 });
+
+app.get("/v1/instances/:instance/agent", agentSocketRoute);
 
 app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
   const handler = rpcHandlers(c.env).get(c.req.path);
@@ -51,7 +58,9 @@ function rpcHandlers(env: Env): Map<string, UniversalHandler> {
     .service(Capabilities, capabilitiesService(env))
     .service(ContentAddressableStorage, contentAddressableStorageService(env))
     .service(ByteStream, byteStreamService(env))
-    .service(ActionCache, actionCacheService(env));
+    .service(ActionCache, actionCacheService(env))
+    .service(Execution, executionService(env))
+    .service(Operations, operationsService(env));
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   handlersByEnv.set(env, handlers);
   return handlers;

@@ -12,7 +12,7 @@ import {
 import { type Status, StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
 import type { ExecutionRecord, ExecutionRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { type InstanceShard, formatOperationName } from "../../src/instance-object/operation-name.ts";
-import { operationMessage, type Standing } from "./operation-message.ts";
+import { operationMessage, type Standing } from "../../src/execution/operation-message.ts";
 import type { InstanceStorage } from "./storage.ts";
 
 /** The operations as clients see them, live and ended alike, read from storage. */

@@ -20,3 +20,13 @@ function toAny(detail: ConnectError["details"][number]): Any {
   if ("desc" in detail) return anyPack(detail.desc, create(detail.desc, detail.value));
   return create(AnySchema, { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value });
 }
+
+/** The error that a status stands for, details included. */
+export function errorFromStatus(status: Status): ConnectError {
+  const error = new ConnectError(status.message, status.code);
+  error.details = status.details.map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
+  return error;
+}

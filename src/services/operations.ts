@@ -1,0 +1,60 @@
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { durationMs, EmptySchema } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import {
+  ListOperationsResponseSchema,
+  type Operation,
+  OperationSchema,
+  type Operations,
+} from "../../protos/gen/google/longrunning/operations_pb.ts";
+import type { Env } from "../env.ts";
+import { callInstance, locateOperation, unknownOperationError } from "../instance-object/instance-objects.ts";
+import { watchOperation } from "../instance-object/watch-operation.ts";
+import { serveInstance } from "../served-instance.ts";
+
+const PAGE_OPERATIONS = { default: 100, most: 1000 };
+
+export function operationsService(env: Env): ServiceImpl<typeof Operations> {
+  return {
+    async getOperation({ name }) {
+      return getOperation(env, name);
+    },
+
+    async listOperations({ filter, name, pageSize, pageToken }) {
+      if (filter !== "") throw new ConnectError("filter is not supported; leave it empty", Code.InvalidArgument);
+      const { config } = serveInstance(env, name.replace(/(^|\/)operations$/, ""));
+      const size = Math.min(pageSize > 0 ? pageSize : PAGE_OPERATIONS.default, PAGE_OPERATIONS.most);
+      const shard = { instanceName: config.name, shard: 0 };
+      const page = await callInstance(env, shard, (stub) => stub.listOperations(size, pageToken));
+      return fromBinary(ListOperationsResponseSchema, page);
+    },
+
+    async cancelOperation({ name }) {
+      const operation = locateOperation(env, name);
+      const known = await callInstance(env, operation, (stub) => stub.cancelOperation(operation.id));
+      if (!known) throw unknownOperationError(name);
+      return create(EmptySchema);
+    },
+
+    deleteOperation() {
+      const message = "operations are deleted by themselves, some time after their end (retain_completed_for_s)";
+      throw new ConnectError(message, Code.Unimplemented);
+    },
+
+    async waitOperation({ name, timeout }) {
+      const operation = locateOperation(env, name);
+      const over = timeout === undefined ? new AbortController().signal : AbortSignal.timeout(durationMs(timeout));
+      let last: Operation | undefined;
+      const attach = { case: "attach" as const, value: { operationName: name } };
+      for await (const state of watchOperation(env, operation, attach, over)) last = state;
+      return last ?? getOperation(env, name);
+    },
+  };
+}
+
+async function getOperation(env: Env, name: string): Promise<Operation> {
+  const operation = locateOperation(env, name);
+  const bytes = await callInstance(env, operation, (stub) => stub.getOperation(operation.id));
+  if (bytes === undefined) throw unknownOperationError(name);
+  return fromBinary(OperationSchema, bytes);
+}
