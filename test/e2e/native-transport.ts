@@ -8,8 +8,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { codeFromString } from "@connectrpc/connect/protocol-connect";
+import type { Transport } from "@connectrpc/connect";
 import {
   Client,
   type ClientDuplexStream,
@@ -19,6 +18,7 @@ import {
   type StatusObject,
 } from "@grpc/grpc-js";
 import { StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
+import { statusError } from "./outcome.ts";
 
 /**
  * The clients of Connect over a real native gRPC stack (HTTP/2, @grpc/grpc-js), so that one test can drive both. Errors
@@ -73,7 +73,8 @@ function start<I extends DescMessage, O extends DescMessage>(
   const call = client.makeBidiStreamRequest<MessageInitShape<I>, MessageShape<O>>(
     `/${method.parent.typeName}/${method.name}`,
     (message) => Buffer.from(toBinary(method.input, create(method.input, message))),
-    (bytes) => fromBinary(method.output, bytes),
+    // Else its bytes fields would be Buffers, which equal no Uint8Array.
+    (bytes) => fromBinary(method.output, new Uint8Array(bytes)),
     metadata,
     timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
   );
@@ -109,18 +110,11 @@ async function* untilStatus<T>(call: ClientDuplexStream<never, T>, status: Promi
     // It is what the status says.
   }
   const ended = await status;
-  if (ended.code !== grpcStatus.OK) throw nativeError(ended);
-}
-
-function nativeError(status: StatusObject): ConnectError {
-  const code = codeFromString(grpcStatus[status.code].toLowerCase()) ?? Code.Unknown;
-  const error = new ConnectError(status.details, code);
-  const [details] = status.metadata.get("grpc-status-details-bin");
-  if (details instanceof Uint8Array) {
-    error.details = fromBinary(StatusSchema, details).details.map(({ typeUrl, value }) => ({
-      type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
-      value,
-    }));
-  }
-  return error;
+  if (ended.code === grpcStatus.OK) return;
+  const [details] = ended.metadata.get("grpc-status-details-bin");
+  throw statusError({
+    code: ended.code,
+    message: ended.details,
+    details: details instanceof Uint8Array ? fromBinary(StatusSchema, details).details : [],
+  });
 }

@@ -26,6 +26,7 @@ export class RemexProcess {
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
+      for (const check of this.#waiting) check();
     });
   }
 
@@ -50,9 +51,22 @@ export class RemexProcess {
 
   /** Waits for a match of `pattern` in stdout and returns its first group. Throws with all output if the process ends. */
   async printed(pattern: RegExp): Promise<string> {
+    return this.#matched(pattern, () => this.#stdout);
+  }
+
+  /** The same for stderr. */
+  async logged(pattern: RegExp): Promise<string> {
+    return this.#matched(pattern, () => this.#stderr);
+  }
+
+  get output(): string {
+    return `${this.#stdout}${this.#stderr}`;
+  }
+
+  async #matched(pattern: RegExp, text: () => string): Promise<string> {
     const { promise, resolve } = Promise.withResolvers<string>();
     const check = () => {
-      const match = pattern.exec(this.#stdout);
+      const match = pattern.exec(text());
       if (match !== null) resolve(match[1] ?? match[0]);
     };
     this.#waiting.add(check);
@@ -65,10 +79,6 @@ export class RemexProcess {
     } finally {
       this.#waiting.delete(check);
     }
-  }
-
-  get output(): string {
-    return `${this.#stdout}${this.#stderr}`;
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,0 +1,37 @@
+import { Command } from "commander";
+import { agentCommand } from "./agent.ts";
+import { bridgeCommand } from "./bridge.ts";
+import { errorMessage, Fault } from "./fault.ts";
+import { startCommand } from "./start.ts";
+
+/** Runs the command line, and sets the exit code: 0, or 1 after one line on stderr that says what to put right. */
+export async function run(argv: readonly string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    console.error(`remex: ${errorMessage(error)}`);
+    process.exitCode = 1;
+  }
+}
+
+function program(): Command {
+  return new Command("remex")
+    .description("Bazel's Remote Execution API v2 as an edge-deployed service.")
+    .addCommand(startCommand())
+    .addCommand(agentCommand())
+    .addCommand(bridgeCommand())
+    .addHelpText(
+      "after",
+      `
+Each option can be given by the environment variable named beside it, too.
+
+A first build on this machine:
+  $ npx remex start
+  $ bazel build --remote_executor=grpc://localhost:50051 --remote_instance_name=main //...
+
+With a deployed Worker, and as many build machines as you like:
+  $ npx remex agent  --endpoint https://remex.example.com        (on each build machine)
+  $ npx remex bridge --endpoint https://remex.example.com        (beside Bazel)`,
+    );
+}

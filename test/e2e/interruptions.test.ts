@@ -1,0 +1,73 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import { prepareAction } from "./action.ts";
+import { BazelWorkspace } from "./bazel.ts";
+import { clientsOver, execute } from "./clients.ts";
+import { Gate } from "./gate.ts";
+import { createNativeTransport } from "./native-transport.ts";
+import { SeparateProcesses } from "./separate-processes.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
+import { BAZEL, lacking } from "./tools.ts";
+
+describe("an agent that is killed in the middle of an action", () => {
+  it("is replaced by one that is started again, and the action completes once", async () => {
+    const { processes, gate } = await setUp();
+    await processes.startWorker({ worker_timeout_s: 1 });
+    const first = await processes.startAgent("first");
+    const transport = createNativeTransport(await processes.startBridge());
+    onTestFinished(() => {
+      transport.close();
+    });
+    const action = prepareAction({ script: `${gate.script}; echo finished > out`, outputPaths: ["out"] });
+
+    const executed = execute(clientsOver(transport), action);
+    await gate.reached(1);
+    await first.kill();
+    await processes.startAgent("second");
+    await gate.reached(2);
+    await gate.open();
+    const { response } = await executed;
+
+    expect(response.status?.code ?? 0, response.status?.message).toBe(0);
+    expect(response.result?.exitCode).toBe(0);
+    expect(response.result?.executionMetadata?.worker).toBe("second");
+    expect(response.result?.outputFiles.map(({ path }) => path)).toEqual(["out"]);
+    expect(await gate.arrivals()).toBe(2);
+  });
+});
+
+const LACKING = lacking(BAZEL);
+
+describe.skipIf(LACKING !== "")(`a Worker that is killed in the middle of an action${LACKING}`, () => {
+  it("is started again, and Bazel's build completes with the action run once", async () => {
+    const { processes, gate } = await setUp();
+    const worker = await processes.startWorker();
+    await processes.startAgent("agent");
+    const bridge = await processes.startBridge();
+    const workspace = await BazelWorkspace.create({
+      "BUILD.bazel": `genrule(name = "slow", outs = ["slow.txt"], cmd = """${gate.script.replaceAll("$", "$$")}
+        echo finished > $@""")`,
+    });
+    onTestFinished(() => workspace.remove());
+    const flags = [`--remote_executor=grpc://${bridge}`, "--remote_instance_name=main", "--spawn_strategy=remote"];
+
+    const build = workspace.run("build", "//:slow", ...flags);
+    await gate.reached(1);
+    await worker.kill();
+    await processes.startWorker();
+    await gate.open();
+    const run = await build;
+
+    expect(run, run.output).toMatchObject({ exitCode: 0 });
+    expect(run.processes.get("remote")).toBe(1);
+    expect(await workspace.read("bazel-bin/slow.txt")).toBe("finished\n");
+    // Not "at least once": the agent goes on through the Worker's absence, and its result is taken.
+    expect(await gate.arrivals()).toBe(1);
+  });
+});
+
+async function setUp(): Promise<{ processes: SeparateProcesses; gate: Gate }> {
+  const directory = await temporaryDirectory();
+  const processes = new SeparateProcesses(directory);
+  onTestFinished(() => processes.stop());
+  return { processes, gate: new Gate(directory) };
+}
