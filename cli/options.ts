@@ -43,7 +43,7 @@ export function parseListenAddress(text: string): ListenAddress {
   return { host: address ?? name ?? "127.0.0.1", port: parsePort(port) };
 }
 
-function parseEndpoint(text: string): URL {
+export function parseEndpoint(text: string): URL {
   const url = URL.parse(text);
   if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
     throw new InvalidArgumentError("It is a URL that starts with https:// (or http:// on a trusted network).");
