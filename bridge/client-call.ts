@@ -1,0 +1,197 @@
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { Code } from "@connectrpc/connect";
+import { fitTrailers, statusTrailers, type Trailers } from "./trailers.ts";
+
+/** The longest delay that a timer can have; a longer deadline is none. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** How long a client that goes on sending after the end, or doesn't read on after its deadline, has until it is reset. */
+const LINGER_MS = 5000;
+
+/**
+ * The header list that is sent at most to a client whose settings name no limit. Such clients have one: Node's ends the
+ * whole connection, with every call on it, at 64 KiB.
+ */
+const UNANNOUNCED_HEADER_LIST_BYTES = 60 * 1024;
+
+/** What the settings of node:http2 say where the client names no limit. */
+const UNLIMITED = 2 ** 32 - 1;
+
+export interface ClientCallOptions {
+  /** `/{package.Service}/{Method}` */
+  readonly path: string;
+  readonly metadata: IncomingHttpHeaders;
+  /** From `grpc-timeout`; undefined is for ever. */
+  readonly timeoutMs: number | undefined;
+}
+
+/**
+ * The client's side of one native gRPC call: its request's bytes, and a response that ends once, with a status, however
+ * it comes to its end: `finish`, the deadline, or the client's own reset.
+ */
+export class ClientCall {
+  readonly path: string;
+  readonly metadata: IncomingHttpHeaders;
+
+  readonly #stream: ServerHttp2Stream;
+  readonly #ended = new AbortController();
+  /** On the clock of `performance.now()`. */
+  readonly #deadlineMs: number | undefined;
+  readonly #deadlineTimer: NodeJS.Timeout | undefined;
+  #trailers: Trailers | undefined;
+
+  constructor(stream: ServerHttp2Stream, options: ClientCallOptions) {
+    this.path = options.path;
+    this.metadata = options.metadata;
+    this.#stream = stream;
+    const { timeoutMs } = options;
+    if (timeoutMs !== undefined && timeoutMs <= MAX_TIMER_MS) {
+      this.#deadlineMs = performance.now() + timeoutMs;
+      this.#deadlineTimer = setTimeout(() => {
+        this.#passDeadline(timeoutMs);
+      }, timeoutMs);
+    }
+    stream.once("wantTrailers", () => {
+      stream.sendTrailers(this.#trailers ?? statusTrailers(Code.Internal, "the call has no status"));
+      this.#stopClient();
+    });
+    stream.once("close", () => {
+      clearTimeout(this.#deadlineTimer);
+      this.#ended.abort();
+    });
+  }
+
+  /** Aborted once the call is over: finished, past its deadline, or given up by the client. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  onceOver(callback: () => void): void {
+    this.signal.addEventListener("abort", callback, { once: true });
+  }
+
+  get over(): boolean {
+    return this.#ended.signal.aborted;
+  }
+
+  /** What the call was finished with; undefined while it is not over, and where the client gave it up. */
+  get trailers(): Trailers | undefined {
+    return this.#trailers;
+  }
+
+  /** What is left of the call's time, in ms; undefined without a deadline. */
+  get remainingMs(): number | undefined {
+    return this.#deadlineMs === undefined ? undefined : Math.max(this.#deadlineMs - performance.now(), 0);
+  }
+
+  /** Whether the client is slower than the response: nothing more should be written before `drained`. */
+  get blocked(): boolean {
+    return this.#stream.writableNeedDrain;
+  }
+
+  /**
+   * Hands on the request's bytes as they come, until the call is over.
+   * @param take returns false when it can't take more for now; the client is then held back until `resumeRequest`.
+   * @param end is called when the client has sent all, unless the call is over.
+   */
+  readRequest(take: (chunk: Uint8Array) => boolean, end: () => void): void {
+    this.#stream.on("data", (chunk: Buffer) => {
+      if (!this.over && !take(chunk)) {
+        this.#stream.pause();
+      }
+    });
+    this.#stream.once("end", () => {
+      // A reset with NO_ERROR also reads as an end, but of both directions.
+      if (!this.over && !this.#stream.closed) {
+        end();
+      }
+    });
+  }
+
+  resumeRequest(): void {
+    this.#stream.resume();
+  }
+
+  /** Sends the response's headers; those of a second attempt at the same call are dropped. */
+  begin(headers: OutgoingHttpHeaders): void {
+    if (!this.over && !this.#stream.headersSent) {
+      this.#stream.respond({ ...headers, ":status": 200 }, { waitForTrailers: true });
+    }
+  }
+
+  /** Sends bytes of message frames, after `begin`. */
+  write(bytes: Uint8Array): void {
+    if (!this.over && bytes.length > 0) {
+      this.#stream.write(bytes);
+    }
+  }
+
+  /** Calls back once the client has caught up; never if the call is over before. */
+  onceDrained(callback: () => void): void {
+    this.#stream.once("drain", callback);
+  }
+
+  /** Resolves once the client has caught up, or the call is over. */
+  async drained(): Promise<void> {
+    while (!this.over && this.blocked) {
+      await new Promise<void>((resolve) => {
+        const settle = (): void => {
+          this.#stream.off("drain", settle);
+          this.signal.removeEventListener("abort", settle);
+          resolve();
+        };
+        this.#stream.on("drain", settle);
+        this.signal.addEventListener("abort", settle);
+      });
+    }
+  }
+
+  /** Ends the call with its status. Only the first end counts. */
+  finish(trailers: Trailers): void {
+    if (this.over || this.#stream.closed) {
+      return;
+    }
+    clearTimeout(this.#deadlineTimer);
+    const announced = this.#stream.session?.remoteSettings.maxHeaderListSize ?? UNLIMITED;
+    this.#trailers = fitTrailers(trailers, announced === UNLIMITED ? UNANNOUNCED_HEADER_LIST_BYTES : announced);
+    if (this.#stream.headersSent) {
+      this.#stream.end();
+    } else {
+      this.#stream.respond(
+        { ":status": 200, "content-type": "application/grpc+proto", ...this.#trailers },
+        { endStream: true },
+      );
+      this.#stopClient();
+    }
+    this.#ended.abort();
+  }
+
+  fail(code: Code, message: string): void {
+    this.finish(statusTrailers(code, message));
+  }
+
+  /**
+   * The response is complete: what a client still sends is thrown away. Clients stop by themselves when they see the
+   * trailers; a reset at once would overtake them.
+   */
+  #stopClient(): void {
+    this.#stream.resume();
+    if (!this.#stream.readableEnded) {
+      this.#resetLater(constants.NGHTTP2_NO_ERROR);
+    }
+  }
+
+  #resetLater(errorCode: number): void {
+    const timer = setTimeout(() => {
+      this.#stream.close(errorCode);
+    }, LINGER_MS);
+    this.#stream.once("close", () => {
+      clearTimeout(timer);
+    });
+  }
+
+  #passDeadline(timeoutMs: number): void {
+    this.fail(Code.DeadlineExceeded, `the call's deadline of ${timeoutMs} ms has passed`);
+    this.#resetLater(constants.NGHTTP2_CANCEL);
+  }
+}

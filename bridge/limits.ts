@@ -1,0 +1,48 @@
+/** What a bridge holds at most, and how long it waits. Every field has a default that suits one build machine or team. */
+export interface BridgeLimits {
+  /** Connections of clients; further ones are closed at once. */
+  readonly maxConnections: number;
+  /** Calls in flight on one connection, as announced in the HTTP/2 settings; clients queue the others themselves. */
+  readonly maxStreamsPerConnection: number;
+  /** Calls in flight in all, each of which holds a connection to the endpoint; further ones are RESOURCE_EXHAUSTED. */
+  readonly maxCalls: number;
+  /** A call's headers. */
+  readonly maxHeaderListBytes: number;
+  /** A message of those few that the bridge reads whole; others are passed on as they come and have no limit here. */
+  readonly maxMessageBytes: number;
+  /** The endpoint's trailers of one call. */
+  readonly maxTrailerBytes: number;
+  /** What a client may send of one call before the endpoint has taken it: so much memory a call at most. */
+  readonly streamWindowBytes: number;
+  /** How long an unused connection to the endpoint is kept. */
+  readonly upstreamIdleMs: number;
+  /** How long the endpoint may be silent in an Execute or WaitExecution; it repeats itself every 15 s at least. */
+  readonly executionSilenceMs: number;
+  /** How long a cut Execute or WaitExecution is taken up again, counted from the last message. */
+  readonly resumeWindowMs: number;
+  /** Pause before the first attempt to resume; each further one is twice as long on average, up to `resumePauseMaxMs`. */
+  readonly resumePauseMs: number;
+  readonly resumePauseMaxMs: number;
+  /** How long the answer of the endpoint's `/healthz` holds, and how often a health Watch asks. */
+  readonly healthProbeMs: number;
+  /** How long calls may go on after `close()`. */
+  readonly shutdownGraceMs: number;
+}
+
+export const DEFAULT_LIMITS: BridgeLimits = {
+  maxConnections: 512,
+  maxStreamsPerConnection: 1000,
+  maxCalls: 2000,
+  maxHeaderListBytes: 64 * 1024,
+  maxMessageBytes: 64 * 1024 * 1024,
+  maxTrailerBytes: 256 * 1024,
+  streamWindowBytes: 512 * 1024,
+  // Less than the 5 s after which workerd closes an idle connection, so that no call meets one that is being closed.
+  upstreamIdleMs: 4000,
+  executionSilenceMs: 45_000,
+  resumeWindowMs: 120_000,
+  resumePauseMs: 250,
+  resumePauseMaxMs: 5000,
+  healthProbeMs: 5000,
+  shutdownGraceMs: 10_000,
+};

@@ -1,0 +1,81 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders as IncomingHttp2Headers } from "node:http2";
+
+/**
+ * Headers that are about one connection and not about the call (RFC 9110 section 7.6.1; node:http2 refuses them in a
+ * response).
+ */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "host",
+  "http2-settings",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/**
+ * Headers that describe a body, which is framed anew on the other side. Compressed responses are not asked for: a gRPC-Web
+ * server compresses the trailer frame too, and an update of an operation could not be read.
+ */
+const ABOUT_THE_BODY: ReadonlySet<string> = new Set([
+  "accept-encoding",
+  "content-encoding",
+  "content-length",
+  "content-type",
+  "expect",
+  "grpc-accept-encoding",
+]);
+
+export function isHopByHop(name: string): boolean {
+  return HOP_BY_HOP.has(name);
+}
+
+/** The content type of native gRPC; the group is the message format with its plus sign, or nothing. */
+const GRPC = /^application\/grpc(\+[a-z0-9.-]+)?(?:\s*;.*)?$/i;
+const GRPC_WEB = /^application\/grpc-web(\+[a-z0-9.-]+)?(?:\s*;.*)?$/i;
+
+export function isGrpc(contentType: string | undefined): boolean {
+  return contentType !== undefined && GRPC.test(contentType);
+}
+
+export function isGrpcWeb(contentType: string | undefined): boolean {
+  return contentType !== undefined && GRPC_WEB.test(contentType);
+}
+
+/**
+ * A native call's headers as those of the gRPC-Web request that carries it: all metadata, `grpc-timeout` and
+ * `authorization` as they are.
+ */
+export function toGrpcWebRequest(headers: IncomingHttp2Headers): OutgoingHttpHeaders {
+  return {
+    ...passedOn(headers),
+    "content-type": `application/grpc-web${GRPC.exec(headers["content-type"] ?? "")?.[1] ?? "+proto"}`,
+    // A proxy that compressed the body would hide the frames and hold them back.
+    "accept-encoding": "identity",
+    "x-grpc-web": "1",
+  };
+}
+
+/** A gRPC-Web response's headers as those of the native response. */
+export function toGrpcResponse(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  return {
+    ...passedOn(headers),
+    "content-type": `application/grpc${GRPC_WEB.exec(headers["content-type"] ?? "")?.[1] ?? "+proto"}`,
+  };
+}
+
+function passedOn(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  const passed: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !name.startsWith(":") && !HOP_BY_HOP.has(name) && !ABOUT_THE_BODY.has(name)) {
+      passed[name] = value;
+    }
+  }
+  return passed;
+}

@@ -1,0 +1,134 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import {
+  Execution,
+  WaitExecutionRequestSchema,
+} from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { type CallContext, sendRequest, startUpstreamCall } from "./call.ts";
+import type { ClientCall } from "./client-call.ts";
+import { ExecutionUpdates } from "./execution-updates.ts";
+import { encodeFrame, FrameError } from "./frames.ts";
+import type { BridgeLimits } from "./limits.ts";
+import { pause } from "./pause.ts";
+import { readResponseHead } from "./response-head.ts";
+import { codeOf, type Trailers } from "./trailers.ts";
+import type { UpstreamCall } from "./upstream.ts";
+import { cutOff, describeError, malformedResponse, unreachable } from "./upstream-failure.ts";
+
+const EXECUTE = `/${Execution.typeName}/${Execution.method.execute.name}`;
+const WAIT_EXECUTION = `/${Execution.typeName}/${Execution.method.waitExecution.name}`;
+
+/** Whether the method at `path` answers with a stream of an operation's updates. */
+export function isExecution(path: string): boolean {
+  return path === EXECUTE || path === WAIT_EXECUTION;
+}
+
+/** What is known of the operation after the attempts so far. */
+interface Progress {
+  name: string | undefined;
+  done: boolean;
+  /** On the clock of `performance.now()`. */
+  lastUpdateMs: number;
+  attemptsSinceUpdate: number;
+}
+
+/**
+ * Carries an Execute or WaitExecution. When the endpoint's stream breaks off, or ends well, before the operation is done,
+ * it is taken up again by WaitExecution with the operation's name, and the client goes on reading the same stream.
+ * REAPI gives clients WaitExecution for this, but they differ in when they use it.
+ */
+export async function carryExecution(call: ClientCall, context: CallContext): Promise<void> {
+  const { limits, logger } = context;
+  const progress: Progress = { name: undefined, done: false, lastUpdateMs: performance.now(), attemptsSinceUpdate: 0 };
+
+  let upstreamCall = startUpstreamCall(call, call.path, context);
+  call.onceOver(() => upstreamCall?.abort());
+  if (upstreamCall !== undefined) {
+    sendRequest(call, upstreamCall);
+  }
+  while (upstreamCall !== undefined) {
+    const end = await passUpdates(call, upstreamCall, progress, context);
+    const { name } = progress;
+    const leftMs = progress.lastUpdateMs + limits.resumeWindowMs - performance.now();
+    if (progress.done || !isCut(end) || name === undefined || leftMs <= 0) {
+      call.finish(end);
+      return;
+    }
+    upstreamCall.abort();
+    const attempt = progress.attemptsSinceUpdate++;
+    const pauseMs = Math.min(resumePauseMs(attempt, limits), leftMs);
+    logger.info({ operation: name, attempt, pauseMs, cause: end["grpc-message"] }, "taking up a cut execution again");
+    await pause(pauseMs, call.signal);
+    if (call.over) {
+      return;
+    }
+    upstreamCall = startUpstreamCall(call, WAIT_EXECUTION, context);
+    upstreamCall?.requestBody.end(waitExecution(name));
+  }
+}
+
+function waitExecution(name: string): Uint8Array {
+  return encodeFrame(toBinary(WaitExecutionRequestSchema, create(WaitExecutionRequestSchema, { name })));
+}
+
+/** Whether an operation that is not done ended in a way that says nothing of the operation itself. */
+function isCut(end: Trailers): boolean {
+  const code = codeOf(end);
+  return code === undefined || code === Code.Unavailable;
+}
+
+/** A random time around the exponentially grown pause, so that the clients of a restarted Worker don't come at once. */
+function resumePauseMs(attempt: number, limits: BridgeLimits): number {
+  const grown = Math.min(limits.resumePauseMs * 2 ** attempt, limits.resumePauseMaxMs);
+  return grown * (0.5 + Math.random());
+}
+
+/** Passes the updates of one attempt on, and returns how it ended. */
+async function passUpdates(
+  call: ClientCall,
+  upstreamCall: UpstreamCall,
+  progress: Progress,
+  { upstream: { endpoint }, limits }: CallContext,
+): Promise<Trailers> {
+  const updates = new ExecutionUpdates(limits.maxMessageBytes);
+  const silence = setTimeout(() => {
+    // A client that doesn't read holds the endpoint's messages back, which is no silence.
+    if (call.blocked) {
+      silence.refresh();
+    } else {
+      upstreamCall.abort(new Error(`silent for ${limits.executionSilenceMs} ms`));
+    }
+  }, limits.executionSilenceMs);
+  let answered = false;
+
+  try {
+    const response = await upstreamCall.response;
+    answered = true;
+    const head = readResponseHead(response, endpoint);
+    if (head.kind !== "frames") {
+      return head.trailers;
+    }
+    call.begin(head.headers);
+    const chunks: AsyncIterable<Uint8Array> = response.body;
+    for await (const chunk of chunks) {
+      for (const { bytes, name, done } of updates.push(chunk)) {
+        call.write(bytes);
+        progress.name = name === "" ? progress.name : name;
+        progress.done ||= done;
+        progress.attemptsSinceUpdate = 0;
+      }
+      await call.drained();
+      progress.lastUpdateMs = performance.now();
+      silence.refresh();
+    }
+    return updates.trailers ?? cutOff(endpoint, "no trailers");
+  } catch (error) {
+    if (error instanceof FrameError) {
+      return malformedResponse(endpoint, error);
+    }
+    const reason = describeError(error);
+    return updates.trailers ?? (answered ? cutOff(endpoint, reason) : unreachable(endpoint, reason));
+  } finally {
+    clearTimeout(silence);
+  }
+}

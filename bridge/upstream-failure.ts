@@ -1,0 +1,36 @@
+import { Code } from "@connectrpc/connect";
+import type { FrameError } from "./frames.ts";
+import { statusTrailers, type Trailers } from "./trailers.ts";
+
+/** The status of a call that got no answer. */
+export function unreachable(endpoint: URL, reason: string): Trailers {
+  return statusTrailers(
+    Code.Unavailable,
+    `cannot reach the Remex endpoint ${endpoint.href}: ${reason}; check that it is running and that the bridge was ` +
+      "given its URL",
+  );
+}
+
+/** The status of a call whose answer broke off. It may have had its effect, and is never OK. */
+export function cutOff(endpoint: URL, reason: string): Trailers {
+  return statusTrailers(
+    Code.Unavailable,
+    `the Remex endpoint ${endpoint.href} ended its response without a status (${reason}); try again`,
+  );
+}
+
+/** The status of a call whose answer breaks the protocol. */
+export function malformedResponse(endpoint: URL, error: FrameError): Trailers {
+  return statusTrailers(
+    Code.Internal,
+    `the response of ${endpoint.href} is malformed: ${error.message}; check that it is a Remex Worker of this version`,
+  );
+}
+
+/** An error in words. Node's error for a host with several addresses has its messages inside only. */
+export function describeError(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") {
+    return error.errors.map(describeError).join(", ");
+  }
+  return error instanceof Error ? error.message : String(error);
+}

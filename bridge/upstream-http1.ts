@@ -1,0 +1,85 @@
+import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import https from "node:https";
+import type { BridgeLimits } from "./limits.ts";
+import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
+
+/** The endpoint over HTTP/1.1: a kept-alive connection carries one call at a time, in both directions at once. */
+export function createHttp1Upstream(
+  endpoint: URL,
+  limits: Pick<BridgeLimits, "maxCalls" | "upstreamIdleMs">,
+): Upstream {
+  const secure = endpoint.protocol === "https:";
+  const { request } = secure ? https : http;
+  const agent = new (secure ? https : http).Agent({
+    keepAlive: true,
+    // A health probe may come beside the calls.
+    maxSockets: limits.maxCalls + 1,
+    maxFreeSockets: 256,
+    timeout: limits.upstreamIdleMs,
+  });
+  const basePath = endpoint.pathname.replace(/\/+$/, "");
+  const shared = {
+    agent,
+    protocol: endpoint.protocol,
+    hostname: endpoint.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: endpoint.port,
+    // A status in the head carries its details there.
+    maxHeaderSize: 256 * 1024,
+  };
+
+  return {
+    endpoint,
+
+    call(path, headers): UpstreamCall {
+      return startCall(request({ ...shared, method: "POST", path: basePath + path, headers }));
+    },
+
+    async isHealthy(timeoutMs) {
+      const headers: OutgoingHttpHeaders = { accept: "*/*" };
+      const signal = AbortSignal.timeout(timeoutMs);
+      const probe = request({ ...shared, method: "GET", path: `${basePath}/healthz`, headers, signal });
+      const { promise, resolve } = Promise.withResolvers<boolean>();
+      probe.once("response", (response) => {
+        response.resume();
+        // The signal cuts a body that doesn't end; the answer is in the head.
+        response.once("error", () => undefined);
+        resolve(response.statusCode === 200);
+      });
+      probe.on("error", () => {
+        resolve(false);
+      });
+      probe.end();
+      return promise;
+    },
+
+    close() {
+      agent.destroy();
+    },
+  };
+}
+
+function startCall(request: http.ClientRequest): UpstreamCall {
+  const { promise, resolve, reject } = Promise.withResolvers<UpstreamResponse>();
+  let body: IncomingMessage | undefined;
+  request.once("response", (response) => {
+    body = response;
+    // An error may come before whoever awaits the response listens for it. They find it in the body's state then.
+    response.on("error", () => undefined);
+    resolve({ httpStatus: response.statusCode ?? 0, headers: response.headers, body: response });
+  });
+  request.on("error", reject);
+  // Headers travel with the first bytes of the body where those are at hand, and don't wait for them where not.
+  setImmediate(() => {
+    if (!request.headersSent && !request.destroyed) {
+      request.flushHeaders();
+    }
+  });
+  return {
+    requestBody: request,
+    response: promise,
+    abort(reason) {
+      body?.destroy(reason);
+      request.destroy(reason);
+    },
+  };
+}
