@@ -1,0 +1,37 @@
+import type { Logger } from "pino";
+import type { PlacementMode } from "./inputs/file-placement.ts";
+import type { AgentLimits } from "./limits.ts";
+import type { PlatformProperty } from "./platform-properties.ts";
+
+export interface AgentOptions {
+  /** The Worker, `http:` or `https:`. */
+  readonly endpoint: URL;
+  readonly instanceName: string;
+  /** What a person calls the machine. */
+  readonly name: string;
+  /** The agent's version, for people. */
+  readonly version: string;
+  /** Made if it is not there. Agents may share one, but gain nothing by it. */
+  readonly workDirectory: string;
+  /** Beside those that the agent finds by itself; a name that is given replaces what was found. */
+  readonly properties?: readonly PlatformProperty[];
+  /** How many actions may run at once; 0 leaves it to the scheduler's minimum properties. Default: one for each CPU. */
+  readonly maxActions?: number;
+  /** Sent as a bearer token. */
+  readonly token?: string | undefined;
+  readonly logger: Logger;
+  /** Of the cache of input files. Default: 10 GiB. */
+  readonly cacheMaxBytes?: number;
+  /**
+   * How input files come from the cache into an action's directory. By default hard links, but copies where this
+   * process may write files whatever their mode (as root): a command could change the cache through a link.
+   */
+  readonly placement?: PlacementMode;
+  /** How long a draining agent lets actions go on before it hands them back. Default: 60 s. */
+  readonly drainTimeoutMs?: number;
+  /** Aborts when the agent is to stop at once: running actions are killed and nothing more is said to the object. */
+  readonly killSignal?: AbortSignal;
+  /** Called once, when the object has first welcomed the agent. */
+  readonly onReady?: () => void;
+  readonly limits?: Partial<AgentLimits>;
+}

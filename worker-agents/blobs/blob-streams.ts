@@ -1,0 +1,156 @@
+import { randomUUID } from "node:crypto";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect";
+import { ByteStream, type WriteRequestSchema } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { blobResourceName } from "../../src/byte-stream/resource-name.ts";
+import type { Digest } from "../../src/digest/digest.ts";
+import { startHash } from "../../src/digest/verify.ts";
+import { Retries, withRetries, type RetryPolicy } from "./call-retries.ts";
+import { corruptBlobError } from "./corrupt-blob.ts";
+import { StallGuard } from "./stall-guard.ts";
+
+export interface BlobStreamsOptions {
+  readonly transport: Transport;
+  readonly instanceName: string;
+  readonly retryPolicy: RetryPolicy;
+  /** How long a stream may be silent. */
+  readonly stallTimeoutMs: number;
+  /** The most that one Write call sends: hosting platforms end a request body at a fixed size. */
+  readonly maxRequestBytes: number;
+}
+
+/** Reads and writes single blobs of any size by ByteStream. A broken call is followed by one that goes on where it broke. */
+export class BlobStreams {
+  readonly #options: BlobStreamsOptions;
+  readonly #client: Client<typeof ByteStream>;
+
+  constructor(options: BlobStreamsOptions) {
+    this.#options = options;
+    this.#client = createClient(ByteStream, options.transport);
+  }
+
+  /**
+   * The blob's bytes as they come. What came is not to be trusted before the last piece: an error follows it if the
+   * bytes are not what the digest says.
+   * @throws ConnectError NOT_FOUND if the blob is not in the CAS, DATA_LOSS if it is corrupt
+   */
+  async *read(digest: Digest, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const retries = new Retries(this.#options.retryPolicy, signal);
+    const hash = startHash(digest.digestFunction);
+    let offset = 0;
+    while (offset < digest.sizeBytes) {
+      try {
+        for await (const piece of this.#readFrom(digest, offset, signal)) {
+          offset += piece.length;
+          if (offset > digest.sizeBytes) throw corruptBlobError(digest);
+          hash.update(piece);
+          retries.progress();
+          yield piece;
+        }
+        if (offset < digest.sizeBytes) {
+          const where = `${offset} of ${digest.sizeBytes} bytes`;
+          throw new ConnectError(`${blobResourceName(digest)}: the stream ended at ${where}`, Code.Unavailable);
+        }
+      } catch (error) {
+        await retries.after(error);
+      }
+    }
+    if (hash.digest("hex") !== digest.hash) throw corruptBlobError(digest);
+  }
+
+  async *#readFrom(digest: Digest, offset: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    using guard = new StallGuard(this.#options.stallTimeoutMs, signal);
+    const resourceName = this.#resourceName(blobResourceName(digest));
+    guard.waiting();
+    const responses = this.#client.read({ resourceName, readOffset: BigInt(offset) }, { signal: guard.signal });
+    for await (const { data } of responses) {
+      guard.moved();
+      if (data.length > 0) yield data;
+      guard.waiting();
+    }
+  }
+
+  /**
+   * Stores a blob.
+   * @param bytesFrom yields the blob's bytes from an offset on, in pieces of at most a few MiB
+   */
+  async write(
+    digest: Digest,
+    bytesFrom: (offset: number) => AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const resourceName = this.#resourceName(`uploads/${randomUUID()}/${blobResourceName(digest)}`);
+    const retries = new Retries(this.#options.retryPolicy, signal);
+    let committed = 0;
+    while (committed < digest.sizeBytes) {
+      let reached: number;
+      try {
+        reached = await this.#writeFrom(resourceName, committed, digest.sizeBytes, bytesFrom, signal);
+        if (reached <= committed) {
+          throw new ConnectError(`${resourceName}: no byte past ${committed} was committed`, Code.Unavailable);
+        }
+      } catch (error) {
+        await retries.after(error);
+        reached = await this.#committedSize(resourceName, signal);
+      }
+      if (reached > committed) retries.progress();
+      committed = reached;
+    }
+  }
+
+  /** One Write call, as far as one may reach. Returns the committed size. */
+  async #writeFrom(
+    resourceName: string,
+    offset: number,
+    sizeBytes: number,
+    bytesFrom: (offset: number) => AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<number> {
+    using guard = new StallGuard(this.#options.stallTimeoutMs, signal);
+    const end = Math.min(sizeBytes, offset + this.#options.maxRequestBytes);
+    const requests = async function* (): AsyncGenerator<MessageInitShape<typeof WriteRequestSchema>> {
+      let writeOffset = offset;
+      for await (const bytes of bytesFrom(offset)) {
+        const data = bytes.subarray(0, end - writeOffset);
+        const next = writeOffset + data.length;
+        guard.waiting();
+        yield {
+          resourceName: writeOffset === offset ? resourceName : "",
+          writeOffset: BigInt(writeOffset),
+          finishWrite: next === sizeBytes,
+          data,
+        };
+        writeOffset = next;
+        if (writeOffset === end) return;
+      }
+    };
+    const body = requests();
+    try {
+      const { committedSize } = await this.#client.write(body, { signal: guard.signal });
+      // -1 is how a server may say that it has the blob already.
+      return committedSize < 0n ? sizeBytes : Number(committedSize);
+    } finally {
+      // After an early answer the client leaves the rest of the body, with its open file, where it is.
+      await body.return(undefined);
+    }
+  }
+
+  async #committedSize(resourceName: string, signal: AbortSignal): Promise<number> {
+    const { retryPolicy, stallTimeoutMs } = this.#options;
+    try {
+      const { committedSize } = await withRetries(retryPolicy, signal, () =>
+        this.#client.queryWriteStatus({ resourceName }, { signal, timeoutMs: stallTimeoutMs }),
+      );
+      return Number(committedSize);
+    } catch (error) {
+      // Nothing of it has arrived, or it is forgotten: from the start.
+      if (ConnectError.from(error).code === Code.NotFound) return 0;
+      throw error;
+    }
+  }
+
+  #resourceName(rest: string): string {
+    const { instanceName } = this.#options;
+    return instanceName === "" ? rest : `${instanceName}/${rest}`;
+  }
+}

@@ -1,0 +1,60 @@
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import type { Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { Slots } from "../concurrency.ts";
+import { BlobStreams } from "./blob-streams.ts";
+import type { RetryPolicy } from "./call-retries.ts";
+import { CasBatches } from "./cas-batches.ts";
+
+/** How many calls may read, and how many may write, at once: each holds up to one batch or piece in memory. */
+const CALLS_AT_ONCE = 8;
+
+export interface CasOptions {
+  readonly endpoint: URL;
+  readonly instanceName: string;
+  readonly token: string | undefined;
+  readonly retryPolicy: RetryPolicy;
+  readonly callTimeoutMs: number;
+  readonly maxRequestBytes: number;
+}
+
+/** The CAS of one instance, as an agent reaches it. Closed when it is no longer needed. */
+export interface Cas {
+  readonly batches: CasBatches;
+  readonly streams: BlobStreams;
+  /** To be taken for each call that carries blobs. */
+  readonly readSlots: Slots;
+  readonly writeSlots: Slots;
+  close(): void;
+}
+
+export function openCas(options: CasOptions): Cas {
+  const { endpoint, token } = options;
+  const agent =
+    endpoint.protocol === "https:" ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  const transport = createConnectTransport({
+    baseUrl: endpoint.href.replace(/\/$/, ""),
+    httpVersion: "1.1",
+    nodeOptions: { agent },
+    interceptors: token === undefined ? [] : [bearerToken(token)],
+    // Blobs are incompressible or soon will be (zstd is REAPI's own affair), and small answers gain nothing.
+    acceptCompression: [],
+  });
+  return {
+    batches: new CasBatches({ ...options, transport }),
+    streams: new BlobStreams({ ...options, transport, stallTimeoutMs: options.callTimeoutMs }),
+    readSlots: new Slots(CALLS_AT_ONCE),
+    writeSlots: new Slots(CALLS_AT_ONCE),
+    close: () => {
+      agent.destroy();
+    },
+  };
+}
+
+function bearerToken(token: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+}

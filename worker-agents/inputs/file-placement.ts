@@ -1,0 +1,58 @@
+import { constants, copyFile, link, open, rm, utimes, writeFile } from "node:fs/promises";
+import { systemErrorCode } from "../system-error.ts";
+
+/**
+ * The modification time of every input file: with the time at which an agent happened to fetch a file, tools that
+ * compare or record times (make, archivers) would not do the same everywhere. Not before 1980, which zip can't express.
+ */
+export const INPUT_TIME = new Date("2000-01-01T00:00:00Z");
+
+/** The modes of input files. Nobody may write them. */
+export const PLAIN_MODE = 0o444;
+export const EXECUTABLE_MODE = 0o555;
+
+/** How files of the cache come into an action's directory. */
+export type PlacementMode = "hard-link" | "copy";
+
+/** Puts the cached file `source` at `destination`, where nothing is yet. */
+export async function placeFile(mode: PlacementMode, source: string, destination: string): Promise<void> {
+  if (mode === "hard-link") {
+    try {
+      await link(source, destination);
+      return;
+    } catch (error) {
+      if (!NO_MORE_LINKS.has(systemErrorCode(error) ?? "")) throw error;
+    }
+  }
+  await copyFile(source, destination, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  await utimes(destination, INPUT_TIME, INPUT_TIME);
+}
+
+/** Too many links to one file, another file system, or one without hard links. */
+const NO_MORE_LINKS = new Set(["EMLINK", "EXDEV", "EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+/** Creates an empty input file. */
+export async function placeEmptyFile(isExecutable: boolean, destination: string): Promise<void> {
+  await writeFile(destination, "", { flag: "wx", mode: isExecutable ? EXECUTABLE_MODE : PLAIN_MODE });
+  await utimes(destination, INPUT_TIME, INPUT_TIME);
+}
+
+/**
+ * Hard links where a file's mode keeps commands from writing through them into the cache, else copies: root writes what
+ * it likes.
+ * @param probe a path at which to try it
+ */
+export async function safePlacementMode(probe: string): Promise<PlacementMode> {
+  await writeFile(probe, "", { flag: "wx", mode: PLAIN_MODE });
+  try {
+    const file = await open(probe, "r+");
+    await file.close();
+    return "copy";
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "EACCES" || code === "EPERM") return "hard-link";
+    throw error;
+  } finally {
+    await rm(probe, { force: true });
+  }
+}

@@ -1,0 +1,78 @@
+import { mkdir, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { digestKey } from "../../src/digest/digest.ts";
+import { forEachConcurrently } from "../concurrency.ts";
+import { invalidArgument } from "../refusal.ts";
+import { systemErrorCode } from "../system-error.ts";
+import type { FileCache } from "./file-cache.ts";
+import { placeEmptyFile, placeFile, type PlacementMode } from "./file-placement.ts";
+import type { InputDirectory, InputFile, InputSymlink } from "./input-directory.ts";
+import type { InputTree } from "./input-tree.ts";
+
+const CALLS_AT_ONCE = 32;
+
+/** Something at one of the places where the tree has it, by its path from the root. */
+interface Placed<Node> {
+  readonly path: string;
+  readonly node: Node;
+}
+
+/**
+ * Lays an input tree out on disk.
+ * @param root where it shall be, with its parent; neither is there yet
+ * @param cache has all files of the tree, pinned
+ * @throws Refusal INVALID_ARGUMENT if this machine's file system can't hold the tree's names
+ */
+export async function materializeTree(
+  tree: InputTree,
+  root: string,
+  cache: FileCache,
+  mode: PlacementMode,
+  signal: AbortSignal,
+): Promise<void> {
+  await mkdir(root, { recursive: true });
+  const files: Placed<InputFile>[] = [];
+  const symlinks: Placed<InputSymlink>[] = [];
+  let level: Placed<InputDirectory>[] = [{ path: "", node: tree.root }];
+  while (level.length > 0) {
+    signal.throwIfAborted();
+    const below: Placed<InputDirectory>[] = [];
+    for (const { path, node } of level) {
+      for (const file of node.files) files.push({ path: join(path, file.name), node: file });
+      for (const link of node.symlinks) symlinks.push({ path: join(path, link.name), node: link });
+      for (const { name, digest } of node.directories) {
+        const directory = tree.directories.get(digestKey(digest));
+        if (directory !== undefined) below.push({ path: join(path, name), node: directory });
+      }
+    }
+    await placeAll(root, below, signal, (destination) => mkdir(destination));
+    level = below;
+  }
+  await placeAll(root, symlinks, signal, (destination, { target }) => symlink(target, destination));
+  await placeAll(root, files, signal, (destination, file) =>
+    file.digest.sizeBytes === 0
+      ? placeEmptyFile(file.isExecutable, destination)
+      : placeFile(mode, cache.pathOf(file), destination),
+  );
+}
+
+async function placeAll<Node>(
+  root: string,
+  nodes: readonly Placed<Node>[],
+  signal: AbortSignal,
+  create: (destination: string, node: Node) => Promise<void>,
+): Promise<void> {
+  await forEachConcurrently(nodes, CALLS_AT_ONCE, async ({ path, node }) => {
+    signal.throwIfAborted();
+    try {
+      await create(join(root, path), node);
+    } catch (error) {
+      const code = systemErrorCode(error);
+      // Nothing was there before: what stands in the way of a name is another name of the tree.
+      if (code === "EEXIST")
+        throw invalidArgument(`input ${path}: this machine takes that for the name of another input`);
+      if (code === "ENAMETOOLONG") throw invalidArgument(`input ${path}: the path is too long for this machine`);
+      throw error;
+    }
+  });
+}

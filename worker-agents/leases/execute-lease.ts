@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs, durationMs, timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import {
+  ActionResultSchema,
+  ExecutedActionMetadataSchema,
+  type ExecutedActionMetadata,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import {
+  LeaseProgress_Phase as Phase,
+  LeaseResult_Outcome as Outcome,
+  LeaseResultSchema,
+  type Lease,
+  type LeaseResult,
+} from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { CommandEnd, CommandRun } from "../runner/messages.ts";
+import { errorMessage } from "../system-error.ts";
+import { withTimeLimit } from "../time-limit.ts";
+import { failedResult } from "./lease-outcome.ts";
+import type { Machine } from "./machine.ts";
+import { setUpInputs, type ReadyAction } from "./set-up-inputs.ts";
+import { storeOutputs } from "./store-outputs.ts";
+
+/** Told of each phase as it begins. `metadata` is filled in as the lease goes on. */
+export type OnPhase = (phase: Phase, metadata: ExecutedActionMetadata) => void;
+
+/**
+ * Runs the action of a lease: sets its inputs up, runs its command, stores its outputs. Never throws: what goes wrong is
+ * the result.
+ * @param signal its reason is an Interruption
+ */
+export async function executeLease(
+  lease: Lease,
+  machine: Machine,
+  onPhase: OnPhase,
+  signal: AbortSignal,
+): Promise<LeaseResult> {
+  const { limits, work } = machine;
+  const metadata = create(ExecutedActionMetadataSchema, { worker: machine.name, workerStartTimestamp: now() });
+  if (lease.queuedTimestamp !== undefined) metadata.queuedTimestamp = lease.queuedTimestamp;
+  const attempt = work.newAttempt();
+  let phase = "setting up the inputs";
+  try {
+    if (lease.instanceName !== machine.instanceName) {
+      throw new Error(`the lease is of instance "${lease.instanceName}", the agent of "${machine.instanceName}"`);
+    }
+    metadata.inputFetchStartTimestamp = now();
+    onPhase(Phase.FETCHING_INPUTS, metadata);
+    const action = await withTimeLimit(phase, limits.inputFetchTimeoutMs, signal, (limited) =>
+      setUpInputs(lease, attempt, machine, limited),
+    );
+    metadata.inputFetchCompletedTimestamp = now();
+
+    phase = "running the command";
+    onPhase(Phase.EXECUTING, metadata);
+    const run = commandRun(lease, action, attempt, machine);
+    const end = await machine.runner.run(run, signal);
+    metadata.executionStartTimestamp = timestampFromMs(end.startedAtMs);
+    metadata.executionCompletedTimestamp = timestampFromMs(end.endedAtMs);
+    metadata.virtualExecutionDuration = durationFromMs(Math.round(end.durationMs));
+
+    phase = "storing the outputs";
+    metadata.outputUploadStartTimestamp = now();
+    onPhase(Phase.UPLOADING_OUTPUTS, metadata);
+    const store = withTimeLimit(phase, limits.outputUploadTimeoutMs, signal, (limited) =>
+      storeOutputs(action, run, end, machine, limited),
+    );
+    const actionResult = await (end.timedOut ? store.catch(withoutOutputs(lease, end, machine)) : store);
+    metadata.outputUploadCompletedTimestamp = now();
+    metadata.workerCompletedTimestamp = now();
+    actionResult.executionMetadata = metadata;
+    return create(LeaseResultSchema, {
+      leaseId: lease.leaseId,
+      actionResult,
+      ...(end.timedOut
+        ? { outcome: Outcome.TIMED_OUT, status: timedOut(run.timeoutMs) }
+        : { outcome: Outcome.COMPLETED }),
+    });
+  } catch (error) {
+    return failedResult(lease.leaseId, phase, signal.aborted ? signal.reason : error);
+  } finally {
+    work.discard(attempt);
+  }
+}
+
+function commandRun(lease: Lease, action: ReadyAction, attempt: string, { limits }: Machine): CommandRun {
+  const timeoutMs = lease.timeout === undefined ? 0 : durationMs(lease.timeout);
+  return {
+    arguments: action.arguments,
+    environment: action.environment,
+    workingDirectory: action.workingDirectory,
+    stdoutPath: join(attempt, "stdout"),
+    stderrPath: join(attempt, "stderr"),
+    timeoutMs: timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs,
+    maxStdioBytes: limits.maxStdioBytes,
+  };
+}
+
+/** That a command ran out of time is to be told even if what it wrote could not be stored. */
+function withoutOutputs({ leaseId }: Lease, { exitCode }: CommandEnd, { logger }: Machine) {
+  return (error: unknown) => {
+    logger.warn({ leaseId, error: errorMessage(error) }, "cannot store the outputs of an action that timed out");
+    return create(ActionResultSchema, { exitCode });
+  };
+}
+
+function timedOut(timeoutMs: number): { readonly code: Code; readonly message: string } {
+  return {
+    code: Code.DeadlineExceeded,
+    message: `the command was killed at its time limit of ${timeoutMs / 1000} s`,
+  };
+}
+
+function now(): Timestamp {
+  return timestampFromMs(Date.now());
+}

@@ -1,0 +1,23 @@
+import type { Logger } from "pino";
+import type { Cas } from "../blobs/cas.ts";
+import type { DirectoryCache } from "../inputs/directory-cache.ts";
+import type { FileCache } from "../inputs/file-cache.ts";
+import type { PlacementMode } from "../inputs/file-placement.ts";
+import type { AgentLimits } from "../limits.ts";
+import type { Runner } from "../runner/runner.ts";
+import type { WorkDirectory } from "../work-directory.ts";
+
+/** What all leases of an agent share. */
+export interface Machine {
+  /** As ExecutedActionMetadata.worker names it. */
+  readonly name: string;
+  readonly instanceName: string;
+  readonly cas: Cas;
+  readonly directories: DirectoryCache;
+  readonly files: FileCache;
+  readonly placement: PlacementMode;
+  readonly runner: Runner;
+  readonly work: WorkDirectory;
+  readonly limits: AgentLimits;
+  readonly logger: Logger;
+}

@@ -1,0 +1,180 @@
+import { lstat, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  Command_OutputDirectoryFormat as Format,
+  type Digest as WireDigest,
+  type OutputDirectorySchema,
+  type OutputFileSchema,
+  type OutputSymlinkSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { digestToWire } from "../../src/digest/digest.ts";
+import type { Upload } from "../blobs/upload-blobs.ts";
+import { forEachConcurrently } from "../concurrency.ts";
+import { Refusal } from "../refusal.ts";
+import { systemErrorCode } from "../system-error.ts";
+import type { DeclaredOutput } from "./declared-outputs.ts";
+import { digestOf } from "./digest-of.ts";
+import { encodeDirectories, encodeTree } from "./directory-tree.ts";
+import { realDirectory } from "./inside-root.ts";
+import { takeOutputFile, type OutputFileContext } from "./output-files.ts";
+import { readSymlink, scanDirectory } from "./scan-directory.ts";
+
+const OUTPUTS_AT_ONCE = 8;
+
+/** The output fields of an ActionResult, and the blobs that they name. */
+export interface CollectedOutputs {
+  readonly outputFiles: MessageInitShape<typeof OutputFileSchema>[];
+  readonly outputDirectories: MessageInitShape<typeof OutputDirectorySchema>[];
+  readonly outputSymlinks: MessageInitShape<typeof OutputSymlinkSchema>[];
+  readonly outputFileSymlinks: MessageInitShape<typeof OutputSymlinkSchema>[];
+  readonly outputDirectorySymlinks: MessageInitShape<typeof OutputSymlinkSchema>[];
+  readonly uploads: Upload[];
+}
+
+export interface CollectOptions extends OutputFileContext {
+  /** The input root, itself without symlinks. */
+  readonly realRoot: string;
+  readonly format: Format;
+  /** Whether an output of another type than declared is an error, as REAPI says, and not just absent. */
+  readonly strict: boolean;
+}
+
+/**
+ * Finds what a command left of its declared outputs. One that is not there is simply absent from the result.
+ * @throws Refusal FAILED_PRECONDITION for an output of another type than declared; INVALID_ARGUMENT for one that is
+ *   outside of the input root by way of a symlink, or can't be expressed
+ */
+export async function collectOutputs(
+  outputs: readonly DeclaredOutput[],
+  options: CollectOptions,
+  signal: AbortSignal,
+): Promise<CollectedOutputs> {
+  const parts = outputs.map((output) => ({ output, collected: nothing() }));
+  await forEachConcurrently(parts, OUTPUTS_AT_ONCE, async ({ output, collected }) => {
+    signal.throwIfAborted();
+    await collectOutput(output, options, collected, signal);
+  });
+  // In the order of the declaration, so that the same action has the same result.
+  const all = nothing();
+  for (const { collected } of parts) {
+    all.outputFiles.push(...collected.outputFiles);
+    all.outputDirectories.push(...collected.outputDirectories);
+    all.outputSymlinks.push(...collected.outputSymlinks);
+    all.outputFileSymlinks.push(...collected.outputFileSymlinks);
+    all.outputDirectorySymlinks.push(...collected.outputDirectorySymlinks);
+    all.uploads.push(...collected.uploads);
+  }
+  return all;
+}
+
+function nothing(): CollectedOutputs {
+  return {
+    outputFiles: [],
+    outputDirectories: [],
+    outputSymlinks: [],
+    outputFileSymlinks: [],
+    outputDirectorySymlinks: [],
+    uploads: [],
+  };
+}
+
+async function collectOutput(
+  output: DeclaredOutput,
+  options: CollectOptions,
+  collected: CollectedOutputs,
+  signal: AbortSignal,
+): Promise<void> {
+  const { path, pathFromRoot, kind } = output;
+  const { realRoot, strict } = options;
+  const slash = pathFromRoot.lastIndexOf("/");
+  const parent = await realDirectory(realRoot, pathFromRoot.slice(0, Math.max(0, slash)));
+  if (parent === undefined) return;
+  const place = join(parent, pathFromRoot.slice(slash + 1));
+  const stats = await ifThere(() => lstat(place));
+  if (stats === undefined) return;
+
+  const unlike = (what: string): void => {
+    if (strict) throw unlikeDeclared(output, what);
+  };
+  if (stats.isFile()) {
+    if (kind === "directory") {
+      unlike("a file");
+      return;
+    }
+    const { digest, source, isExecutable } = await takeOutputFile(place, stats, options);
+    collected.outputFiles.push({ path, digest: digestToWire(digest), isExecutable });
+    collected.uploads.push({ digest, source });
+  } else if (stats.isDirectory()) {
+    if (kind === "file") {
+      unlike("a directory");
+      return;
+    }
+    const { directory, uploads } = await scanDirectory(place, pathFromRoot, options, signal);
+    const { digests, uploads: messages } = encodeOutputDirectory(directory, options);
+    collected.outputDirectories.push({ path, ...digests });
+    collected.uploads.push(...uploads, ...messages);
+  } else if (stats.isSymbolicLink()) {
+    const symlink = { path, target: await readSymlink(place, pathFromRoot) };
+    if (kind === "path") {
+      collected.outputSymlinks.push(symlink);
+      return;
+    }
+    // A dangling one is told as it is: the client may have its target.
+    const target = await ifThere(() => stat(place));
+    const isDirectory = target === undefined ? kind === "directory" : target.isDirectory();
+    if (isDirectory !== (kind === "directory")) unlike(`a symlink to a ${isDirectory ? "directory" : "file"}`);
+    else (isDirectory ? collected.outputDirectorySymlinks : collected.outputFileSymlinks).push(symlink);
+  }
+}
+
+/** The fields of OutputDirectory beside its path. */
+interface OutputDirectoryDigests {
+  treeDigest?: WireDigest;
+  isTopologicallySorted?: boolean;
+  rootDirectoryDigest?: WireDigest;
+}
+
+/** Encodes an output directory in the format that the command asks for. */
+function encodeOutputDirectory(
+  directory: Parameters<typeof encodeDirectories>[0],
+  { format, digestFunction }: CollectOptions,
+): { readonly digests: OutputDirectoryDigests; readonly uploads: readonly Upload[] } {
+  const tree = encodeDirectories(directory, digestFunction);
+  const digests: OutputDirectoryDigests = {};
+  const uploads: Upload[] = [];
+  if (format !== Format.DIRECTORY_ONLY) {
+    const bytes = encodeTree(tree);
+    const digest = digestOf(digestFunction, bytes);
+    digests.treeDigest = digestToWire(digest);
+    digests.isTopologicallySorted = true;
+    uploads.push({ digest, source: bytes });
+  }
+  if (format === Format.DIRECTORY_ONLY || format === Format.TREE_AND_DIRECTORY) {
+    digests.rootDirectoryDigest = digestToWire(tree.directories[0].digest);
+    uploads.push(...tree.directories.map(({ digest, bytes }) => ({ digest, source: bytes })));
+  }
+  return { digests, uploads };
+}
+
+async function ifThere<Result>(look: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await look();
+  } catch (error) {
+    switch (systemErrorCode(error)) {
+      case "ENOENT":
+      case "ENOTDIR":
+      case "ELOOP":
+      case "ENAMETOOLONG":
+        return undefined;
+      default:
+        throw error;
+    }
+  }
+}
+
+function unlikeDeclared({ path, kind }: DeclaredOutput, what: string): Refusal {
+  const message = `output ${path} is declared as a ${kind}, but the command left ${what} there`;
+  return new Refusal(new ConnectError(message, Code.FailedPrecondition));
+}

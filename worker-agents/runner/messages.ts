@@ -1,0 +1,59 @@
+// What the agent and its runner process say to each other. Both are always of the same version.
+
+/** One command to run, resolved to this machine's paths. */
+export interface CommandRun {
+  /** The first is the program: a path, or a bare name to look up in the PATH of `environment`. */
+  readonly arguments: readonly string[];
+  /** The whole environment: nothing is inherited. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  /** Files to create for the output streams. */
+  readonly stdoutPath: string;
+  readonly stderrPath: string;
+  /** After this long the command and all that it started are killed. */
+  readonly timeoutMs: number;
+  /** A command that writes more than this to one of the streams is killed, too. */
+  readonly maxStdioBytes: number;
+}
+
+/** How a command ended. */
+export interface CommandEnd {
+  /** As a shell reports it: 128 + the signal's number after a signal, 127 for no such program, 126 for one that can't run. */
+  readonly exitCode: number;
+  /** It was killed at its time limit. */
+  readonly timedOut: boolean;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  /** By a monotonic clock: the one that the time limit goes by. */
+  readonly durationMs: number;
+  /** How much of the files is the command's: what a stray process appends later is not. */
+  readonly stdoutBytes: number;
+  readonly stderrBytes: number;
+}
+
+export type ToRunner =
+  | { readonly type: "run"; readonly id: number; readonly command: CommandRun }
+  | { readonly type: "kill"; readonly id: number };
+
+export type FromRunner =
+  | { readonly type: "ended"; readonly id: number; readonly end: CommandEnd }
+  /** The machine failed the command: it could not be started for lack of resources, or could not be killed. */
+  | { readonly type: "failed"; readonly id: number; readonly message: string };
+
+export function isToRunner(message: unknown): message is ToRunner {
+  return typeIsOneOf(message, ["run", "kill"]);
+}
+
+export function isFromRunner(message: unknown): message is FromRunner {
+  return typeIsOneOf(message, ["ended", "failed"]);
+}
+
+function typeIsOneOf(message: unknown, types: readonly string[]): boolean {
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "type" in message &&
+    typeof message.type === "string" &&
+    types.includes(message.type)
+  );
+}

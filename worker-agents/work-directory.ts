@@ -1,0 +1,121 @@
+import { access, chmod, constants, mkdir, readdir, realpath, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { errorMessage, systemErrorCode } from "./system-error.ts";
+
+/** The work directory can't be used. The message names it and says why. */
+export class WorkDirectoryError extends Error {
+  override readonly name = "WorkDirectoryError";
+}
+
+/**
+ * An agent's place on disk: `cache/` stays, `attempts/` and `temporary/` hold what belongs to this process. Their names
+ * begin with its id, so that what a process left behind when it was killed can be told from what another still uses.
+ */
+export class WorkDirectory {
+  readonly cache: string;
+  readonly #attempts: string;
+  readonly #temporary: string;
+  readonly #logger: Logger;
+  readonly #removals = new Set<Promise<void>>();
+  #counter = 0;
+
+  private constructor(path: string, logger: Logger) {
+    this.cache = join(path, "cache");
+    this.#attempts = join(path, "attempts");
+    this.#temporary = join(path, "temporary");
+    this.#logger = logger;
+  }
+
+  /**
+   * Makes the directory, if it is not there, and removes what killed agents left in it.
+   * @throws WorkDirectoryError
+   */
+  static async open(path: string, logger: Logger): Promise<WorkDirectory> {
+    try {
+      await mkdir(path, { recursive: true });
+      // With no symlink on the way, a path below can be compared to one that has been resolved.
+      const work = new WorkDirectory(await realpath(path), logger);
+      for (const part of [work.cache, work.#attempts, work.#temporary]) {
+        await mkdir(part, { recursive: true });
+        await access(part, constants.R_OK | constants.W_OK | constants.X_OK);
+      }
+      for (const part of [work.#attempts, work.#temporary]) {
+        const leftovers = (await readdir(part)).filter(isLeftover);
+        await Promise.all(leftovers.map((name) => work.#remove(join(part, name))));
+      }
+      return work;
+    } catch (error) {
+      throw new WorkDirectoryError(`work directory ${path} can't be used: ${errorMessage(error)}`);
+    }
+  }
+
+  /** A path for one attempt at one action. Nothing is there yet. */
+  newAttempt(): string {
+    return join(this.#attempts, this.#newName());
+  }
+
+  /** A path for a file that is renamed to its place when it is complete, on the same file system as `cache`. */
+  newTemporaryFile(): string {
+    return join(this.#temporary, this.#newName());
+  }
+
+  /** Removes a directory or file in the background. What can't be removed is logged, and tried again at the next start. */
+  discard(path: string): void {
+    const removal = this.#remove(path).finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  /** Waits for what is being removed. */
+  async close(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
+  #newName(): string {
+    return `${process.pid}-${++this.#counter}`;
+  }
+
+  async #remove(path: string): Promise<void> {
+    try {
+      await removeAll(path);
+    } catch (error) {
+      this.#logger.warn({ path, error: errorMessage(error) }, "cannot remove what an action left behind");
+    }
+  }
+}
+
+async function removeAll(path: string): Promise<void> {
+  // A killed process may still be on its way out, and create files: hence the retries.
+  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 };
+  try {
+    await rm(path, options);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== "EACCES" && code !== "EPERM") throw error;
+    await makeDirectoriesWritable(path);
+    await rm(path, options);
+  }
+}
+
+/** Commands may take their own permissions away; only directories matter to removal. */
+async function makeDirectoriesWritable(path: string): Promise<void> {
+  await chmod(path, 0o700);
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) await makeDirectoriesWritable(join(path, entry.name));
+  }
+}
+
+function isLeftover(name: string): boolean {
+  const pid = Number(name.split("-")[0]);
+  // In a container the process that was killed and its successor often have the same id.
+  return !Number.isSafeInteger(pid) || pid <= 0 || pid === process.pid || !isAlive(pid);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) === "EPERM";
+  }
+}
