@@ -81,6 +81,8 @@ export class Instance extends DurableObject<Env> {
   }
 
   override webSocketClose(socket: WebSocket): void {
+    // The platform leaves the answer to the object; without one the peer waits for it until it gives up.
+    socket.close(1000, "closed");
     this.#socketGone(socket);
   }
 

@@ -6,14 +6,29 @@ import { takeFromQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Agent, Execution, Group, Lease } from "./state.ts";
 
-/** Gives an execution that has just been queued to an agent, if one is free for it. */
-export function dispatchExecution(state: SchedulerState, execution: Execution): void {
+/**
+ * Gives an execution that has just been queued to an agent, if one is free for it.
+ * @param spoiler the agent that has just failed it: any other is better
+ */
+export function dispatchExecution(state: SchedulerState, execution: Execution, spoiler?: Agent): void {
   const { group } = execution;
-  // With agents free nothing else waits in the group, so the execution passes nobody.
-  const agent =
-    (execution.inputRoot === undefined ? undefined : state.agents.availableHolder(group, execution.inputRoot)) ??
-    (state.limits.allocationStrategy === "least_recently_used" ? group.available.first : group.available.last)?.agent;
+  if (group.queue.peek() !== execution) return;
+  const agent = localAgent(state, execution, spoiler) ?? nextAvailable(state, group, spoiler);
   if (agent !== undefined) lease(state, execution, agent);
+}
+
+function localAgent(state: SchedulerState, { group, inputRoot }: Execution, spoiler?: Agent): Agent | undefined {
+  const agent = inputRoot === undefined ? undefined : state.agents.availableHolder(group, inputRoot);
+  return agent === spoiler ? undefined : agent;
+}
+
+function nextAvailable(state: SchedulerState, { available }: Group, spoiler?: Agent): Agent | undefined {
+  if (state.limits.allocationStrategy === "least_recently_used") {
+    const first = available.first;
+    return (first?.agent === spoiler ? (first?.next ?? first) : first)?.agent;
+  }
+  const last = available.last;
+  return (last?.agent === spoiler ? (last?.previous ?? last) : last)?.agent;
 }
 
 /** Gives the agent as much as it can take. */

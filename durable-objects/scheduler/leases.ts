@@ -5,12 +5,12 @@ import { abandonLease, fail } from "./endings.ts";
 import type { LeaseOutcome, LeasePhase } from "./events.ts";
 import { putInQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
-import type { Execution, Lease } from "./state.ts";
+import type { Agent, Execution, Lease } from "./state.ts";
 
 /** How an execution that has lost its lease goes on. */
 type Loss =
   /** The attempt counts: `message` says what went wrong, and where. */
-  | { readonly kind: "failed_attempt"; readonly message: string }
+  | { readonly kind: "failed_attempt"; readonly message: string; readonly agent: Agent }
   /** The machine did nothing wrong: the attempt doesn't count. */
   | { readonly kind: "returned"; readonly message: string };
 
@@ -50,7 +50,7 @@ export function endLease(
         state.decide({ type: "publish", executionId: execution.id, leaseId });
         break;
       case "infrastructure_failure":
-        lose(state, execution, { kind: "failed_attempt", message: `agent ${agent.name}: ${message}` });
+        lose(state, execution, { kind: "failed_attempt", message: `agent ${agent.name}: ${message}`, agent });
         break;
       case "handed_back":
         // It hands back because it drains. One that only says so must not get the same lease again and again.
@@ -59,7 +59,11 @@ export function endLease(
         break;
       case "cancelled":
         // The scheduler cancels only what no execution waits for any more, so the agent did this by itself.
-        lose(state, execution, { kind: "failed_attempt", message: `agent ${agent.name} cancelled it by itself` });
+        lose(state, execution, {
+          kind: "failed_attempt",
+          message: `agent ${agent.name} cancelled it by itself`,
+          agent,
+        });
         break;
     }
   }
@@ -82,7 +86,7 @@ export function loseLease(state: SchedulerState, lease: Lease, message: string):
   release(state, lease);
   if (execution === undefined) return;
   execution.lease = undefined;
-  lose(state, execution, { kind: "failed_attempt", message });
+  lose(state, execution, { kind: "failed_attempt", message, agent: lease.agent });
 }
 
 /** The agent has said nothing of the lease for as long as it may take. */
@@ -99,7 +103,7 @@ export function expireLease(state: SchedulerState, lease: Lease): void {
   const tookMs = state.nowMs - lease.startedAtMs;
   const message = `agent ${agent.name} did not finish within ${Math.round(tookMs / 1000)} s`;
   abandonLease(state, lease, message);
-  lose(state, execution, { kind: "failed_attempt", message });
+  lose(state, execution, { kind: "failed_attempt", message, agent });
 }
 
 function release(state: SchedulerState, lease: Lease): void {
@@ -129,5 +133,5 @@ function lose(state: SchedulerState, execution: Execution, loss: Loss): void {
   }
   putInQueue(state, execution, "first");
   state.decide({ type: "requeued", executionId: execution.id, why: loss.message });
-  dispatchExecution(state, execution);
+  dispatchExecution(state, execution, loss.kind === "failed_attempt" ? loss.agent : undefined);
 }

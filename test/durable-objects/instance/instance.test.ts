@@ -1,0 +1,461 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { PreconditionFailureSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
+import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { type ActionOptions, prepareAction } from "../../e2e/action.ts";
+import { type Clients, clientsOver, INSTANCE, upload } from "../../e2e/clients.ts";
+import { startWorker, type TestWorker } from "../../worker.ts";
+import { ExecutionStream, stageOf } from "./execution-stream.ts";
+import { ScriptedAgent } from "./scripted-agent.ts";
+
+/** Timeouts so short that the tests which wait for them are quick, and so long that the others never meet them. */
+function config(scheduler: Record<string, unknown>): string {
+  return JSON.stringify({
+    stores: { S: {} },
+    schedulers: { M: { supported_platform_properties: { cpu_count: "minimum" }, ...scheduler } },
+    services: { execution: [{ instance_name: INSTANCE, scheduler: "M", cas_store: "S" }] },
+  });
+}
+
+let salt = 0;
+
+/** Uploads a new action and executes it. */
+async function execute(
+  clients: Clients,
+  options: Partial<ActionOptions> & { skipCacheLookup?: boolean; priority?: number } = {},
+): Promise<ExecutionStream> {
+  const { skipCacheLookup = false, priority = 0, ...rest } = options;
+  const action = prepareAction({ script: "true", salt: String(salt++), ...rest });
+  await upload(clients, action.blobs);
+  const executionPolicy = { priority };
+  return new ExecutionStream(
+    clients.execution.execute({
+      instanceName: INSTANCE,
+      actionDigest: action.digest,
+      skipCacheLookup,
+      executionPolicy,
+    }),
+  );
+}
+
+function clientsOf({ url }: { readonly url: string }): Clients {
+  return clientsOver(createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" }));
+}
+
+describe("the Instance object", () => {
+  let worker: TestWorker;
+  let clients: Clients;
+  const agents: ScriptedAgent[] = [];
+
+  async function connect(...args: Parameters<typeof ScriptedAgent.connect> extends [string, ...infer R] ? R : never) {
+    const agent = await ScriptedAgent.connect(worker.url, ...args);
+    agents.push(agent);
+    return agent;
+  }
+
+  beforeAll(async () => {
+    worker = await startWorker({ config: config({}) });
+    clients = clientsOf(worker);
+  });
+  afterEach(async () => {
+    await Promise.all(agents.splice(0).map((agent) => agent.close()));
+  });
+  afterAll(() => worker.dispose());
+
+  test("shows an execution's stages, and serves its result from the cache the next time", async () => {
+    const options = { salt: "stages" };
+    const stream = await execute(clients, options);
+    expect(stageOf(await stream.next())).toBe(Stage.QUEUED);
+    const agent = await connect("stages");
+    const lease = await agent.next("lease");
+    const executing = await stream.until(Stage.EXECUTING);
+    expect(executing.name).toMatch(/^main\/operations\/0\/[0-9a-f-]{36}$/);
+    agent.complete(lease.leaseId);
+    const response = await stream.response();
+    expect(response).toMatchObject({
+      cachedResult: false,
+      result: { exitCode: 0, executionMetadata: { worker: "stages" } },
+    });
+    expect(response.result?.executionMetadata?.queuedTimestamp).toBeDefined();
+    await expect(agent.next("acknowledgement")).resolves.toMatchObject({ leaseId: lease.leaseId });
+
+    const again = await (await execute(clients, options)).response();
+    expect(again).toMatchObject({ cachedResult: true, result: { exitCode: 0 } });
+    expect(agent.pending("lease")).toBe(0);
+  });
+
+  test("a result with a non-zero exit code is a result, and is not cached", async () => {
+    const agent = await connect("non-zero");
+    const options = { salt: "non-zero" };
+    for (let run = 1; run <= 2; run++) {
+      const stream = await execute(clients, options);
+      agent.complete((await agent.next("lease")).leaseId, 3);
+      await expect(stream.response()).resolves.toMatchObject({ cachedResult: false, result: { exitCode: 3 } });
+    }
+  });
+
+  test("an action with do_not_cache is not cached and not merged", async () => {
+    const agent = await connect("uncached", { maxActions: 2 });
+    const options = { salt: "uncached", doNotCache: true };
+    const streams = [await execute(clients, options), await execute(clients, options)];
+    const leases = [await agent.next("lease"), await agent.next("lease")];
+    for (const { leaseId } of leases) agent.complete(leaseId);
+    for (const stream of streams) await expect(stream.response()).resolves.toMatchObject({ cachedResult: false });
+    const third = await execute(clients, options);
+    agent.complete((await agent.next("lease")).leaseId);
+    await expect(third.response()).resolves.toMatchObject({ cachedResult: false });
+  });
+
+  test("identical actions in flight share one execution under two names", async () => {
+    const agent = await connect("merge");
+    const options = { salt: "merge" };
+    const first = await execute(clients, options);
+    const second = await execute(clients, options);
+    const { leaseId } = await agent.next("lease");
+    const names = [(await first.until(Stage.EXECUTING)).name, (await second.until(Stage.EXECUTING)).name];
+    expect(new Set(names).size).toBe(2);
+    agent.complete(leaseId);
+    await expect(first.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    await expect(second.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    expect(agent.pending("lease")).toBe(0);
+  });
+
+  test("one client's cancel leaves the execution to the others; the last one's stops it", async () => {
+    const agent = await connect("cancel");
+    const options = { salt: "cancel" };
+    const first = await execute(clients, options);
+    const second = await execute(clients, options);
+    const { leaseId } = await agent.next("lease");
+    const { name } = await first.until(Stage.EXECUTING);
+    const { name: otherName } = await second.until(Stage.EXECUTING);
+
+    await clients.operations.cancelOperation({ name });
+    await expect(first.done()).resolves.toMatchObject({ result: { case: "error", value: { code: Code.Canceled } } });
+    expect(agent.pending("cancel")).toBe(0);
+    await expect(clients.operations.getOperation({ name })).resolves.toMatchObject({ name, done: true });
+    await expect(clients.operations.getOperation({ name: otherName })).resolves.toMatchObject({ done: false });
+
+    await clients.operations.cancelOperation({ name: otherName });
+    await expect(second.done()).resolves.toMatchObject({ result: { case: "error", value: { code: Code.Canceled } } });
+    await expect(agent.next("cancel")).resolves.toMatchObject({ leaseId });
+    agent.end(leaseId, { outcome: Outcome.CANCELLED });
+    await expect(agent.next("acknowledgement")).resolves.toMatchObject({ leaseId });
+  });
+
+  test("an agent that reconnects keeps its lease (nativelink#1934)", async () => {
+    const before = await connect("reconnect");
+    const stream = await execute(clients);
+    const { leaseId } = await before.next("lease");
+    await before.close();
+    const after = await connect("reconnect", { leaseIds: [leaseId] });
+    after.complete(leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    expect(after.pending("lease")).toBe(0);
+  });
+
+  test("a second socket of an agent takes the place of the first", async () => {
+    const before = await connect("replaced");
+    const after = await connect("replaced");
+    await expect(before.next("closed")).resolves.toMatchObject({ code: 4000 });
+    const stream = await execute(clients);
+    after.complete((await after.next("lease")).leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  });
+
+  test("a lease that never reached its agent is given out again, and a late report of it is ignored", async () => {
+    const before = await connect("lost-lease");
+    const stream = await execute(clients);
+    const lost = await before.next("lease");
+    await before.close();
+    const after = await connect("lost-lease", { leaseIds: [] });
+    const { leaseId } = await after.next("lease");
+    expect(leaseId).not.toBe(lost.leaseId);
+    after.complete(lost.leaseId, 1);
+    await expect(after.next("acknowledgement")).resolves.toMatchObject({ leaseId: lost.leaseId });
+    after.complete(leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  });
+
+  test("a lease that the object does not know is cancelled", async () => {
+    const agent = await connect("unknown-lease", { leaseIds: ["00000000-0000-0000-0000-000000000000.1"] });
+    await expect(agent.next("cancel")).resolves.toMatchObject({ leaseId: "00000000-0000-0000-0000-000000000000.1" });
+  });
+
+  test("an agent's infrastructure failure is tried elsewhere; the client sees nothing of it", async () => {
+    const bad = await connect("bad");
+    const stream = await execute(clients);
+    const lease = await bad.next("lease");
+    const good = await connect("good");
+    bad.end(lease.leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status: { code: 13, message: "disk full" } });
+    good.complete((await good.next("lease")).leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "good" } } });
+  });
+
+  test("an action that spoils every attempt ends with INTERNAL that says how, and is then refused at once (buildfarm#675)", async () => {
+    const agent = await connect("spoiler");
+    const options = { salt: "spoiled" };
+    const stream = await execute(clients, options);
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      const { leaseId } = await agent.next("lease");
+      agent.end(leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status: { code: 13, message: `boom ${attempt}` } });
+    }
+    const { status } = await stream.response();
+    expect(status).toMatchObject({ code: Code.Internal });
+    expect(status?.message).toContain("agent spoiler: boom 4");
+    const retry = (await execute(clients, options)).next();
+    await expect(retry).rejects.toMatchObject({ code: Code.Internal });
+    expect(agent.pending("lease")).toBe(0);
+  });
+
+  test("missing inputs reach the client with the agent's PreconditionFailure", async () => {
+    const agent = await connect("missing");
+    const stream = await execute(clients);
+    const { leaseId } = await agent.next("lease");
+    const detail = { $typeName: PreconditionFailureSchema.typeName, violations: [] };
+    agent.end(leaseId, {
+      outcome: Outcome.REFUSED,
+      status: {
+        code: Code.FailedPrecondition,
+        message: "gone",
+        details: [{ typeUrl: `type.googleapis.com/${detail.$typeName}`, value: new Uint8Array() }],
+      },
+    });
+    const { status } = await stream.response();
+    expect(status).toMatchObject({ code: Code.FailedPrecondition, message: "gone" });
+    expect(status?.details.map((any) => anyUnpack(any, PreconditionFailureSchema))).toHaveLength(1);
+  });
+
+  test("an action past its time limit ends with DEADLINE_EXCEEDED and what it had done", async () => {
+    const agent = await connect("slow");
+    const stream = await execute(clients, { timeout: { seconds: 2n, nanos: 0 } });
+    const lease = await agent.next("lease");
+    expect(lease.timeout).toMatchObject({ seconds: 2n });
+    agent.end(lease.leaseId, {
+      outcome: Outcome.TIMED_OUT,
+      actionResult: { exitCode: 137, stdoutRaw: new Uint8Array([65]) },
+    });
+    await expect(stream.response()).resolves.toMatchObject({
+      status: { code: Code.DeadlineExceeded },
+      result: { exitCode: 137 },
+    });
+  });
+
+  test("what makes no sense in a report counts against the agent, not the action", async () => {
+    const liar = await connect("liar");
+    const stream = await execute(clients);
+    const first = await liar.next("lease");
+    liar.end(first.leaseId, { outcome: Outcome.COMPLETED });
+    const second = await liar.next("lease");
+    liar.end(second.leaseId, { outcome: Outcome.REFUSED, status: { code: Code.DataLoss, message: "no" } });
+    liar.complete((await liar.next("lease")).leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  });
+
+  test("minimum properties are used up by what runs", async () => {
+    const agent = await connect("cpus", {
+      maxActions: 0,
+      platform: { properties: [{ name: "cpu_count", value: "3" }] },
+    });
+    const streams = [];
+    for (let n = 0; n < 2; n++) streams.push(await execute(clients, { properties: { cpu_count: "2" } }));
+    const first = await agent.next("lease");
+    expect(agent.pending("lease")).toBe(0);
+    agent.complete(first.leaseId);
+    agent.complete((await agent.next("lease")).leaseId);
+    for (const stream of streams) await stream.response();
+  });
+
+  test("a bad platform property is INVALID_ARGUMENT that names it", async () => {
+    const stream = await execute(clients, { properties: { cpu_count: "many" } });
+    await expect(stream.next()).rejects.toThrow(/^\[invalid_argument\] .*"cpu_count"/);
+  });
+
+  test("an agent that drains gets nothing more, and hands back what it can't finish", async () => {
+    const leaving = await connect("leaving");
+    const stream = await execute(clients);
+    const { leaseId } = await leaving.next("lease");
+    leaving.send({ case: "drain", value: {} });
+    leaving.end(leaseId, { outcome: Outcome.HANDED_BACK });
+    await leaving.next("acknowledgement");
+    const staying = await connect("staying");
+    staying.complete((await staying.next("lease")).leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    expect(leaving.pending("lease")).toBe(0);
+  });
+
+  test("a message that is none closes that socket and nothing else", async () => {
+    const other = await connect("other");
+    const bad = await ScriptedAgent.open(worker.url, "malformed");
+    bad.sendRaw(new Uint8Array([255, 255, 255]));
+    await expect(bad.next("closed")).resolves.toMatchObject({ code: 4001 });
+    const silent = await ScriptedAgent.open(worker.url, "no-hello");
+    silent.complete("x.1");
+    await expect(silent.next("closed")).resolves.toMatchObject({ code: 4001 });
+    const unnamed = await ScriptedAgent.open(worker.url, "");
+    unnamed.send({ case: "hello", value: { agentId: "" } });
+    await expect(unnamed.next("closed")).resolves.toMatchObject({ code: 4001 });
+    const stream = await execute(clients);
+    other.complete((await other.next("lease")).leaseId);
+    await stream.response();
+  });
+
+  test("WaitExecution, GetOperation and WaitOperation find an operation while it runs and after it ended", async () => {
+    const agent = await connect("wait");
+    const stream = await execute(clients);
+    const { leaseId } = await agent.next("lease");
+    const { name } = await stream.until(Stage.EXECUTING);
+    const waiting = new ExecutionStream(clients.execution.waitExecution({ name }));
+    await waiting.until(Stage.EXECUTING);
+    const brief = await clients.operations.waitOperation({ name, timeout: { seconds: 0n, nanos: 50_000_000 } });
+    expect(brief).toMatchObject({ name, done: false });
+    agent.complete(leaseId);
+    await expect(waiting.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    await expect(new ExecutionStream(clients.execution.waitExecution({ name })).response()).resolves.toMatchObject({
+      result: { exitCode: 0 },
+    });
+    await expect(clients.operations.getOperation({ name })).resolves.toMatchObject({ name, done: true });
+    await expect(clients.operations.waitOperation({ name })).resolves.toMatchObject({ name, done: true });
+    const listed = await clients.operations.listOperations({ name: INSTANCE, pageSize: 1000 });
+    expect(listed.operations.map((operation) => operation.name)).toContain(name);
+  });
+
+  test("an operation that never was is NOT_FOUND", async () => {
+    const names = ["main/operations/0/00000000-0000-0000-0000-000000000000", "nonsense", ""];
+    for (const name of names) {
+      await expect(clients.operations.getOperation({ name })).rejects.toMatchObject({ code: Code.NotFound });
+      await expect(clients.operations.cancelOperation({ name })).rejects.toMatchObject({ code: Code.NotFound });
+      const stream = new ExecutionStream(clients.execution.waitExecution({ name }));
+      await expect(stream.next()).rejects.toMatchObject({ code: Code.NotFound });
+    }
+  });
+
+  test("operations are listed page by page", async () => {
+    const seen: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await clients.operations.listOperations({ name: `${INSTANCE}/operations`, pageSize: 3, pageToken });
+      seen.push(...page.operations.map(({ name }) => name));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    const all = await clients.operations.listOperations({ name: INSTANCE, pageSize: 1000 });
+    expect(seen).toEqual(all.operations.map(({ name }) => name));
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+});
+
+describe("the Instance object's deadlines", () => {
+  let worker: TestWorker;
+  let clients: Clients;
+
+  beforeAll(async () => {
+    worker = await startWorker({
+      config: config({ no_worker_timeout_s: 0.3, worker_timeout_s: 0.6, client_action_timeout_s: 0.2 }),
+    });
+    clients = clientsOf(worker);
+  });
+  afterAll(() => worker.dispose());
+
+  test("no agent that could run it: RESOURCE_EXHAUSTED naming the property, then at once, until one joins (buildfarm#1510)", async () => {
+    const wanted = { properties: { OSFamily: "plan9" } };
+    const agent = await ScriptedAgent.connect(worker.url, "linux", {
+      platform: { properties: [{ name: "OSFamily", value: "linux" }] },
+    });
+    const { status } = await (await execute(clients, wanted)).response();
+    expect(status).toMatchObject({ code: Code.ResourceExhausted });
+    expect(status?.message).toContain("OSFamily=plan9");
+    await expect((await execute(clients, wanted)).next()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+
+    const rare = await ScriptedAgent.connect(worker.url, "plan9", {
+      platform: { properties: [{ name: "OSFamily", value: "plan9" }] },
+    });
+    const stream = await execute(clients, wanted);
+    rare.complete((await rare.next("lease")).leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    await Promise.all([agent.close(), rare.close()]);
+  });
+
+  test("an agent that is silent for the worker timeout loses its lease to another (nativelink#1972)", async () => {
+    const silent = await ScriptedAgent.connect(worker.url, "silent");
+    const stream = await execute(clients);
+    const first = await silent.next("lease");
+    const other = await ScriptedAgent.connect(worker.url, "heartbeats");
+    const { leaseId } = await other.next("lease");
+    expect(leaseId).not.toBe(first.leaseId);
+    other.complete(leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "heartbeats" } } });
+    await Promise.all([silent.close(), other.close()]);
+  });
+
+  test("an agent whose heartbeats the platform answers is not silent", async () => {
+    const agent = await ScriptedAgent.connect(worker.url, "beating");
+    const stream = await execute(clients);
+    const { leaseId } = await agent.next("lease");
+    const beat = setInterval(() => {
+      agent.sendRaw("ping");
+    }, 100);
+    // Three worker timeouts long: an object that looked at messages alone would have given it up.
+    const { name } = await stream.until(Stage.EXECUTING);
+    await clients.operations.waitOperation({ name, timeout: { seconds: 1n, nanos: 800_000_000 } });
+    clearInterval(beat);
+    agent.complete(leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "beating" } } });
+    expect(agent.pending("lease")).toBe(0);
+    await agent.close();
+  });
+
+  test("an action that no client waits for any more is cancelled on its agent (nativelink#2693)", async () => {
+    const agent = await ScriptedAgent.connect(worker.url, "abandoned");
+    const action = prepareAction({ script: "true", salt: "abandoned" });
+    await upload(clients, action.blobs);
+    // Its deadline takes the client away at once. A broken connection shows at the next keep-alive, seconds later.
+    const stream = new ExecutionStream(
+      clients.execution.execute({ instanceName: INSTANCE, actionDigest: action.digest }, { timeoutMs: 150 }),
+    );
+    const { leaseId } = await agent.next("lease");
+    const { name } = await stream.until(Stage.EXECUTING);
+    await expect(stream.done()).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    await expect(agent.next("cancel")).resolves.toMatchObject({ leaseId });
+    await expect(clients.operations.getOperation({ name })).resolves.toMatchObject({
+      done: true,
+      result: { case: "error", value: { code: Code.Canceled } },
+    });
+    await agent.close();
+  });
+});
+
+describe("a restart of everything", () => {
+  test("running and queued operations are there again, and finish once (bazel#21530)", async () => {
+    const dataDirectory = await mkdtemp(join(tmpdir(), "remex-restart-"));
+    const options = { dataDirectory, config: config({}) };
+    const before = await startWorker(options);
+    const agent = await ScriptedAgent.connect(before.url, "survivor");
+    const running = await execute(clientsOf(before));
+    const { leaseId } = await agent.next("lease");
+    const { name: runningName } = await running.until(Stage.EXECUTING);
+    const { name: queuedName } = await (await execute(clientsOf(before))).next();
+    const cut = running.done().catch((error: unknown) => error);
+    await before.dispose();
+    await expect(cut).resolves.toBeInstanceOf(ConnectError);
+
+    const after = await startWorker(options);
+    const { execution } = clientsOf(after);
+    const resumed = new ExecutionStream(execution.waitExecution({ name: runningName }));
+    const queued = new ExecutionStream(execution.waitExecution({ name: queuedName }));
+    await resumed.until(Stage.EXECUTING);
+    await queued.until(Stage.QUEUED);
+    const back = await ScriptedAgent.connect(after.url, "survivor", { leaseIds: [leaseId] });
+    back.complete(leaseId);
+    await expect(resumed.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    back.complete((await back.next("lease")).leaseId);
+    await expect(queued.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    await back.close();
+    await after.dispose();
+    await rm(dataDirectory, { recursive: true });
+  });
+});
