@@ -31,7 +31,7 @@ export interface LocalWorker {
 export const LOCAL_WORKER = {
   name: "remex",
   compatibilityDate: "2026-07-30",
-  compatibilityFlags: ["nodejs_compat"],
+  compatibilityFlags: ["nodejs_compat", "enable_request_signal"],
   durableObjects: {
     INSTANCE: { className: "Instance", useSQLite: true },
     CACHE_SHARD: { className: "CacheShard", useSQLite: true },
