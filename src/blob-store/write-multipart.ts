@@ -26,8 +26,8 @@ export function partSizeFor(sizeBytes: number): number {
 }
 
 /**
- * Stores a blob as the parts of one R2 object. Each part goes straight on to R2 and is recorded when R2 has acknowledged
- * it, so that an attempt that breaks off can be taken up at the last such part. The last part of all is never recorded:
+ * Stores a blob as the parts of one R2 object. Each part goes straight on to R2, and is recorded when R2 has
+ * acknowledged it, so that an attempt that breaks off can be taken up at the last such part. The last part of all is never recorded:
  * a client that hears of all of its bytes would take the blob for stored.
  *
  * The bytes are hashed as they pass. An attempt that takes up another has not seen them all, and reads them back.
@@ -50,21 +50,30 @@ export async function writeMultipart(
   const hash = offsetBytes === 0 ? startHash(digest.digestFunction) : undefined;
 
   let committedBytes = offsetBytes;
+  // While a part is on its way, R2 may still be at work on the one before.
+  let acknowledged = Promise.resolve();
   try {
-    while (committedBytes < digest.sizeBytes) {
-      const partNumber = parts.length + 1;
-      const partBytes = Math.min(partSizeBytes, digest.sizeBytes - committedBytes);
-      const { etag } = await streamFixedLength(
+    for (let sentBytes = offsetBytes; sentBytes < digest.sizeBytes;) {
+      const partNumber = Math.floor(sentBytes / partSizeBytes) + 1;
+      const partBytes = Math.min(partSizeBytes, digest.sizeBytes - sentBytes);
+      const { sent, stored } = streamFixedLength(
         source,
         partBytes,
         (stream) => objects.uploadPart(digest, uploadId, r2UploadId, partNumber, stream),
         (bytes) => hash?.update(bytes),
       );
-      parts.push({ partNumber, etag });
-      committedBytes += partBytes;
-      const isLast = committedBytes === digest.sizeBytes;
-      if (!isLast && !(await shards.recordPart(upload, uploadId, { partNumber, etag }))) throw replacedError(upload);
+      await sent.finally(() => acknowledged);
+      sentBytes += partBytes;
+      acknowledged = stored.then(async ({ etag }) => {
+        parts.push({ partNumber, etag });
+        if (sentBytes === digest.sizeBytes) return;
+        if (!(await shards.recordPart(upload, uploadId, { partNumber, etag }))) throw replacedError(upload);
+        committedBytes = sentBytes;
+      });
+      // It is awaited behind the next part, and must not count as unhandled until then.
+      acknowledged.catch(() => undefined);
     }
+    await acknowledged;
     const storedHash = hash?.digest("hex");
     if (storedHash !== undefined && storedHash !== digest.hash) {
       await drop(shards, objects, upload, session);

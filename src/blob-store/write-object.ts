@@ -47,7 +47,11 @@ export async function writeObject(
 ): Promise<number> {
   const uploadId = crypto.randomUUID();
   try {
-    await streamFixedLength(source, digest.sizeBytes, (stream) => objects.put(digest, uploadId, stream));
+    const { sent, stored } = streamFixedLength(source, digest.sizeBytes, (stream) =>
+      objects.put(digest, uploadId, stream),
+    );
+    await sent;
+    await stored;
   } catch (error) {
     if (error instanceof SourceEndedError) return 0;
     throw error;

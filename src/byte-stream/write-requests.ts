@@ -1,8 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { WriteRequest } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 
-/** How much is still read of an upload that is over, so that a client gets the answer and no broken connection. */
-const MAX_DRAINED_BYTES = 4 << 20;
+/**
+ * How much is still read of an upload that is over, and for how long. A response that comes before the request has been
+ * read to its end breaks the connection, and with HTTP/1.1 the client may find that before it finds the response.
+ */
+const MAX_DRAINED_BYTES = 16 << 20;
+const MAX_DRAIN_MS = 2000;
 
 /** The messages of one ByteStream.Write, checked for what ByteStream demands of them. */
 export class WriteRequests {
@@ -11,7 +15,6 @@ export class WriteRequests {
   readonly offsetBytes: number;
   readonly #messages: AsyncIterator<WriteRequest>;
   readonly #first: WriteRequest;
-  #finished = false;
 
   private constructor(first: WriteRequest, messages: AsyncIterator<WriteRequest>) {
     if (first.writeOffset < 0n || first.writeOffset > BigInt(Number.MAX_SAFE_INTEGER)) {
@@ -65,21 +68,24 @@ export class WriteRequests {
         );
       }
       if (data.length > 0) yield data;
-      if (finishWrite) {
-        this.#finished = true;
-        return;
-      }
+      if (finishWrite) return;
     }
-    this.#finished = true;
   }
 
-  /** Reads on, and drops, what the client is sending still, up to a few MiB. */
+  /** Reads to the end of the stream, and drops what is still to come, within limits. */
   async drain(): Promise<void> {
-    let drainedBytes = 0;
-    while (!this.#finished && drainedBytes <= MAX_DRAINED_BYTES) {
-      const message = await this.#next();
-      if (message === undefined || message.finishWrite) return;
-      drainedBytes += message.data.length;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, MAX_DRAIN_MS, undefined);
+    });
+    try {
+      for (let drainedBytes = 0; drainedBytes <= MAX_DRAINED_BYTES;) {
+        const message = await Promise.race([this.#next(), timeout]);
+        if (message === undefined) return;
+        drainedBytes += message.data.length;
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -5,41 +5,48 @@ export class SourceEndedError extends Error {
   override readonly name = "SourceEndedError";
 }
 
+/** Bytes on their way into something that takes them as a stream. */
+export interface FixedLengthTransfer<T> {
+  /** When all bytes have been handed over, which is before they are stored. Rejects as soon as either side has failed. */
+  readonly sent: Promise<void>;
+  /** What the consumer made of them. */
+  readonly stored: Promise<T>;
+}
+
 /**
  * Moves the next `lengthBytes` of `source` into `consume` without holding them: R2 takes only streams whose length is
- * known beforehand.
+ * known beforehand. If the source throws, or ends too early (SourceEndedError), the stream is aborted, so that the
+ * consumer stores nothing. The source may be used again once `sent` is settled.
  *
  * @param onBytes sees each piece as it passes.
- * @throws what `source` throws, SourceEndedError, or what `consume` throws; in each case the stream is aborted, so that
- * nothing is stored.
  */
-export async function streamFixedLength<T>(
+export function streamFixedLength<T>(
   source: ByteSource,
   lengthBytes: number,
   consume: (stream: ReadableStream<Uint8Array>) => Promise<T>,
   onBytes?: (bytes: Uint8Array) => void,
-): Promise<T> {
+): FixedLengthTransfer<T> {
   const { readable, writable } = new FixedLengthStream(lengthBytes);
   const writer = writable.getWriter();
-  const consumed = consume(readable);
+  const stored = consume(readable);
 
-  const pump = async (): Promise<void> => {
+  const send = async (): Promise<void> => {
     for (let remaining = lengthBytes; remaining > 0;) {
       const bytes = await source.take(remaining);
       if (bytes === undefined) throw new SourceEndedError(`${remaining} of ${lengthBytes} bytes did not come`);
       onBytes?.(bytes);
       remaining -= bytes.length;
       // Writing fails only because the consumer has failed, and it is the consumer that knows why.
-      await writer.write(bytes).catch(() => consumed);
+      await writer.write(bytes).catch(() => stored);
     }
-    await writer.close().catch(() => consumed);
+    await writer.close().catch(() => stored);
   };
-
-  try {
-    const [result] = await Promise.all([consumed, pump()]);
-    return result;
-  } catch (error) {
-    await Promise.allSettled([writer.abort(error), consumed]);
+  const sending = send().catch(async (error: unknown) => {
+    await writer.abort(error).catch(() => undefined);
     throw error;
-  }
+  });
+  const sent = Promise.race([sending, stored.then(() => sending)]);
+  // The caller may look at one of the two only.
+  for (const promise of [sent, stored]) promise.catch(() => undefined);
+  return { sent, stored };
 }
