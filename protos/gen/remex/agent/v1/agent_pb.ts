@@ -13,7 +13,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { ActionResult, Digest, DigestFunction_Value, ExecutedActionMetadata, LogFile, Platform } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { ActionResult, Digest, DigestFunction_Value, ExecutedActionMetadata, LogFile, Platform, Platform_Property } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { file_build_bazel_remote_execution_v2_remote_execution } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file remex/agent/v1/agent.proto.
  */
 export const file_remex_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiywEKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSABCCQoHbWVzc2FnZSLhAQoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SABCCQoHbWVzc2FnZSL0AQoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEjsKCHBsYXRmb3JtGAQgASgLMikuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5QbGF0Zm9ybRITCgttYXhfYWN0aW9ucxgFIAEoBRIRCglsZWFzZV9pZHMYBiADKAkSQwoSY2FjaGVkX2lucHV0X3Jvb3RzGAcgAygLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSEAoIZHJhaW5pbmcYCCABKAgicwoHV2VsY29tZRI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOd29ya2VyX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i1AIKBUxlYXNlEhAKCGxlYXNlX2lkGAEgASgJEhUKDWluc3RhbmNlX25hbWUYAiABKAkSTgoPZGlnZXN0X2Z1bmN0aW9uGAMgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZRI+Cg1hY3Rpb25fZGlnZXN0GAQgASgLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSDgoGYWN0aW9uGAUgASgMEg8KB2NvbW1hbmQYBiABKAwSKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdhdHRlbXB0GAggASgFEjQKEHF1ZXVlZF90aW1lc3RhbXAYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIo0CCg1MZWFzZVByb2dyZXNzEhAKCGxlYXNlX2lkGAEgASgJEjIKBXBoYXNlGAIgASgOMiMucmVtZXguYWdlbnQudjEuTGVhc2VQcm9ncmVzcy5QaGFzZRJJCghtZXRhZGF0YRgDIAEoCzI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRXhlY3V0ZWRBY3Rpb25NZXRhZGF0YSJrCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhkKFVBIQVNFX0ZFVENISU5HX0lOUFVUUxABEhMKD1BIQVNFX0VYRUNVVElORxACEhsKF1BIQVNFX1VQTE9BRElOR19PVVRQVVRTEAMimgQKC0xlYXNlUmVzdWx0EhAKCGxlYXNlX2lkGAEgASgJEjQKB291dGNvbWUYAiABKA4yIy5yZW1leC5hZ2VudC52MS5MZWFzZVJlc3VsdC5PdXRjb21lEkQKDWFjdGlvbl9yZXN1bHQYAyABKAsyLS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkFjdGlvblJlc3VsdBIiCgZzdGF0dXMYBCABKAsyEi5nb29nbGUucnBjLlN0YXR1cxJACgtzZXJ2ZXJfbG9ncxgFIAMoCzIrLnJlbWV4LmFnZW50LnYxLkxlYXNlUmVzdWx0LlNlcnZlckxvZ3NFbnRyeRpbCg9TZXJ2ZXJMb2dzRW50cnkSCwoDa2V5GAEgASgJEjcKBXZhbHVlGAIgASgLMiguYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Mb2dGaWxlOgI4ASK5AQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9DT01QTEVURUQQARIVChFPVVRDT01FX1RJTUVEX09VVBACEhMKD09VVENPTUVfUkVGVVNFRBADEiIKHk9VVENPTUVfSU5GUkFTVFJVQ1RVUkVfRkFJTFVSRRAEEhcKE09VVENPTUVfSEFOREVEX0JBQ0sQBRIVChFPVVRDT01FX0NBTkNFTExFRBAGIgcKBURyYWluIi8KC0NhbmNlbExlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIpChVSZXN1bHRBY2tub3dsZWRnZW1lbnQSEAoIbGVhc2VfaWQYASABKAliBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiqAIKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSAASLQoGb3V0cHV0GAUgASgLMhsucmVtZXguYWdlbnQudjEuT3V0cHV0Q2h1bmtIABIsCghjYXBhY2l0eRgGIAEoCzIYLnJlbWV4LmFnZW50LnYxLkNhcGFjaXR5SABCCQoHbWVzc2FnZSKaAgoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SAASNwoOb3V0cHV0X3JlcXVlc3QYBSABKAsyHS5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0SABCCQoHbWVzc2FnZSL0AQoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEjsKCHBsYXRmb3JtGAQgASgLMikuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5QbGF0Zm9ybRITCgttYXhfYWN0aW9ucxgFIAEoBRIRCglsZWFzZV9pZHMYBiADKAkSQwoSY2FjaGVkX2lucHV0X3Jvb3RzGAcgAygLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSEAoIZHJhaW5pbmcYCCABKAgicwoHV2VsY29tZRI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOd29ya2VyX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i1AIKBUxlYXNlEhAKCGxlYXNlX2lkGAEgASgJEhUKDWluc3RhbmNlX25hbWUYAiABKAkSTgoPZGlnZXN0X2Z1bmN0aW9uGAMgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZRI+Cg1hY3Rpb25fZGlnZXN0GAQgASgLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSDgoGYWN0aW9uGAUgASgMEg8KB2NvbW1hbmQYBiABKAwSKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdhdHRlbXB0GAggASgFEjQKEHF1ZXVlZF90aW1lc3RhbXAYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIo0CCg1MZWFzZVByb2dyZXNzEhAKCGxlYXNlX2lkGAEgASgJEjIKBXBoYXNlGAIgASgOMiMucmVtZXguYWdlbnQudjEuTGVhc2VQcm9ncmVzcy5QaGFzZRJJCghtZXRhZGF0YRgDIAEoCzI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRXhlY3V0ZWRBY3Rpb25NZXRhZGF0YSJrCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhkKFVBIQVNFX0ZFVENISU5HX0lOUFVUUxABEhMKD1BIQVNFX0VYRUNVVElORxACEhsKF1BIQVNFX1VQTE9BRElOR19PVVRQVVRTEAMirAQKC0xlYXNlUmVzdWx0EhAKCGxlYXNlX2lkGAEgASgJEjQKB291dGNvbWUYAiABKA4yIy5yZW1leC5hZ2VudC52MS5MZWFzZVJlc3VsdC5PdXRjb21lEkQKDWFjdGlvbl9yZXN1bHQYAyABKAsyLS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkFjdGlvblJlc3VsdBIiCgZzdGF0dXMYBCABKAsyEi5nb29nbGUucnBjLlN0YXR1cxJACgtzZXJ2ZXJfbG9ncxgFIAMoCzIrLnJlbWV4LmFnZW50LnYxLkxlYXNlUmVzdWx0LlNlcnZlckxvZ3NFbnRyeRpbCg9TZXJ2ZXJMb2dzRW50cnkSCwoDa2V5GAEgASgJEjcKBXZhbHVlGAIgASgLMiguYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Mb2dGaWxlOgI4ASLLAQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9DT01QTEVURUQQARIVChFPVVRDT01FX1RJTUVEX09VVBACEhMKD09VVENPTUVfUkVGVVNFRBADEiIKHk9VVENPTUVfSU5GUkFTVFJVQ1RVUkVfRkFJTFVSRRAEEhcKE09VVENPTUVfSEFOREVEX0JBQ0sQBRIVChFPVVRDT01FX0NBTkNFTExFRBAGEhAKDE9VVENPTUVfQlVTWRAHIgcKBURyYWluImUKCENhcGFjaXR5EhMKC21heF9hY3Rpb25zGAEgASgFEkQKCG1pbmltdW1zGAIgAygLMjIuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5QbGF0Zm9ybS5Qcm9wZXJ0eSLSAQoNT3V0cHV0UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhAKCGxlYXNlX2lkGAIgASgJEjQKBnN0cmVhbRgDIAEoDjIkLnJlbWV4LmFnZW50LnYxLk91dHB1dFJlcXVlc3QuU3RyZWFtEg4KBm9mZnNldBgEIAEoAxINCgVsaW1pdBgFIAEoBSJGCgZTdHJlYW0SFgoSU1RSRUFNX1VOU1BFQ0lGSUVEEAASEQoNU1RSRUFNX1NURE9VVBABEhEKDVNUUkVBTV9TVERFUlIQAiI8CgtPdXRwdXRDaHVuaxISCgpyZXF1ZXN0X2lkGAEgASgJEgwKBGRhdGEYAiABKAwSCwoDZW5kGAMgASgIIi8KC0NhbmNlbExlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIpChVSZXN1bHRBY2tub3dsZWRnZW1lbnQSEAoIbGVhc2VfaWQYASABKAliBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * @generated from message remex.agent.v1.AgentMessage
@@ -60,6 +60,18 @@ export type AgentMessage = Message<"remex.agent.v1.AgentMessage"> & {
      */
     value: Drain;
     case: "drain";
+  } | {
+    /**
+     * @generated from field: remex.agent.v1.OutputChunk output = 5;
+     */
+    value: OutputChunk;
+    case: "output";
+  } | {
+    /**
+     * @generated from field: remex.agent.v1.Capacity capacity = 6;
+     */
+    value: Capacity;
+    case: "capacity";
   } | { case: undefined; value?: undefined };
 };
 
@@ -101,6 +113,12 @@ export type InstanceMessage = Message<"remex.agent.v1.InstanceMessage"> & {
      */
     value: ResultAcknowledgement;
     case: "acknowledgement";
+  } | {
+    /**
+     * @generated from field: remex.agent.v1.OutputRequest output_request = 5;
+     */
+    value: OutputRequest;
+    case: "outputRequest";
   } | { case: undefined; value?: undefined };
 };
 
@@ -437,6 +455,14 @@ export enum LeaseResult_Outcome {
    * @generated from enum value: OUTCOME_CANCELLED = 6;
    */
   CANCELLED = 6,
+
+  /**
+   * The lease came while the agent was full with leases of other scheduler shards (see Capacity). It is queued again
+   * at its old place, and the attempt does not count.
+   *
+   * @generated from enum value: OUTCOME_BUSY = 7;
+   */
+  BUSY = 7,
 }
 
 /**
@@ -461,6 +487,137 @@ export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
   messageDesc(file_remex_agent_v1_agent, 7);
 
 /**
+ * What this shard may use of the agent, for an instance that is split into several scheduler shards: all that the agent
+ * has, less what leases of the other shards use. Sent to each shard when another one's leases begin or end. Which actions
+ * the agent matches does not change by it. Without it a shard may use what Hello says.
+ *
+ * @generated from message remex.agent.v1.Capacity
+ */
+export type Capacity = Message<"remex.agent.v1.Capacity"> & {
+  /**
+   * How many leases of this shard may run at once; -1 leaves it to the minimum properties alone.
+   *
+   * @generated from field: int32 max_actions = 1;
+   */
+  maxActions: number;
+
+  /**
+   * How much of each minimum property leases of this shard may use together. A name that is left out stays as it was.
+   *
+   * @generated from field: repeated build.bazel.remote.execution.v2.Platform.Property minimums = 2;
+   */
+  minimums: Platform_Property[];
+};
+
+/**
+ * Describes the message remex.agent.v1.Capacity.
+ * Use `create(CapacitySchema)` to create a new message.
+ */
+export const CapacitySchema: GenMessage<Capacity> = /*@__PURE__*/
+  messageDesc(file_remex_agent_v1_agent, 8);
+
+/**
+ * Asks for what a running command has written. The agent answers with one OutputChunk as soon as there is anything after
+ * the offset, or the command has ended. So output travels only while somebody reads it, and no faster.
+ *
+ * @generated from message remex.agent.v1.OutputRequest
+ */
+export type OutputRequest = Message<"remex.agent.v1.OutputRequest"> & {
+  /**
+   * Repeated in the answer.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * @generated from field: string lease_id = 2;
+   */
+  leaseId: string;
+
+  /**
+   * @generated from field: remex.agent.v1.OutputRequest.Stream stream = 3;
+   */
+  stream: OutputRequest_Stream;
+
+  /**
+   * @generated from field: int64 offset = 4;
+   */
+  offset: bigint;
+
+  /**
+   * The most bytes that the answer may have.
+   *
+   * @generated from field: int32 limit = 5;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message remex.agent.v1.OutputRequest.
+ * Use `create(OutputRequestSchema)` to create a new message.
+ */
+export const OutputRequestSchema: GenMessage<OutputRequest> = /*@__PURE__*/
+  messageDesc(file_remex_agent_v1_agent, 9);
+
+/**
+ * @generated from enum remex.agent.v1.OutputRequest.Stream
+ */
+export enum OutputRequest_Stream {
+  /**
+   * @generated from enum value: STREAM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: STREAM_STDOUT = 1;
+   */
+  STDOUT = 1,
+
+  /**
+   * @generated from enum value: STREAM_STDERR = 2;
+   */
+  STDERR = 2,
+}
+
+/**
+ * Describes the enum remex.agent.v1.OutputRequest.Stream.
+ */
+export const OutputRequest_StreamSchema: GenEnum<OutputRequest_Stream> = /*@__PURE__*/
+  enumDesc(file_remex_agent_v1_agent, 9, 0);
+
+/**
+ * @generated from message remex.agent.v1.OutputChunk
+ */
+export type OutputChunk = Message<"remex.agent.v1.OutputChunk"> & {
+  /**
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * Empty only at the end.
+   *
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+
+  /**
+   * The command has ended, or the lease is not known, and there is nothing after `data`.
+   *
+   * @generated from field: bool end = 3;
+   */
+  end: boolean;
+};
+
+/**
+ * Describes the message remex.agent.v1.OutputChunk.
+ * Use `create(OutputChunkSchema)` to create a new message.
+ */
+export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
+  messageDesc(file_remex_agent_v1_agent, 10);
+
+/**
  * The action is not wanted any more: kill its process group and answer with OUTCOME_CANCELLED.
  *
  * @generated from message remex.agent.v1.CancelLease
@@ -482,7 +639,7 @@ export type CancelLease = Message<"remex.agent.v1.CancelLease"> & {
  * Use `create(CancelLeaseSchema)` to create a new message.
  */
 export const CancelLeaseSchema: GenMessage<CancelLease> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 8);
+  messageDesc(file_remex_agent_v1_agent, 11);
 
 /**
  * The result is durable (or its lease is no longer known): the agent may forget it.
@@ -501,5 +658,5 @@ export type ResultAcknowledgement = Message<"remex.agent.v1.ResultAcknowledgemen
  * Use `create(ResultAcknowledgementSchema)` to create a new message.
  */
 export const ResultAcknowledgementSchema: GenMessage<ResultAcknowledgement> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 9);
+  messageDesc(file_remex_agent_v1_agent, 12);
 

@@ -8,8 +8,8 @@
 // WatchRequest; each binary frame that comes back is a WatchEvent. Fields are only ever added: an old Worker meets a
 // new object for minutes after each deploy, and stored records outlive it.
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Digest, DigestFunction_Value, ExecuteResponse, Platform, RequestMetadata } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { file_build_bazel_remote_execution_v2_remote_execution } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Operation } from "../../../google/longrunning/operations_pb.ts";
@@ -18,13 +18,15 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../../google/rpc/status_pb.ts";
 import { file_google_rpc_status } from "../../../google/rpc/status_pb.ts";
+import type { OutputRequest_Stream } from "../../agent/v1/agent_pb.ts";
+import { file_remex_agent_v1_agent } from "../../agent/v1/agent_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file remex/instance/v1/instance.proto.
  */
 export const file_remex_instance_v1_instance: GenFile = /*@__PURE__*/
-  fileDesc("CiByZW1leC9pbnN0YW5jZS92MS9pbnN0YW5jZS5wcm90bxIRcmVtZXguaW5zdGFuY2UudjEidQoMV2F0Y2hSZXF1ZXN0Ei0KB2VucXVldWUYASABKAsyGi5yZW1leC5pbnN0YW5jZS52MS5FbnF1ZXVlSAASKwoGYXR0YWNoGAIgASgLMhkucmVtZXguaW5zdGFuY2UudjEuQXR0YWNoSABCCQoHcmVxdWVzdCKFAQoHRW5xdWV1ZRIWCg5vcGVyYXRpb25fbmFtZRgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMucmVtZXguaW5zdGFuY2UudjEuRXhlY3V0aW9uUmVxdWVzdBIQCghwcmlvcml0eRgDIAEoBRIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAki6QMKEEV4ZWN1dGlvblJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAiABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYAyABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBCABKAwSDwoHY29tbWFuZBgFIAEoDBI7CghwbGF0Zm9ybRgGIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0SKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxkb19ub3RfY2FjaGUYCCABKAgSQgoRaW5wdXRfcm9vdF9kaWdlc3QYCSABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJKChByZXF1ZXN0X21ldGFkYXRhGAogASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5SZXF1ZXN0TWV0YWRhdGEiIAoGQXR0YWNoEhYKDm9wZXJhdGlvbl9uYW1lGAEgASgJInAKCldhdGNoRXZlbnQSMgoJb3BlcmF0aW9uGAEgASgLMh0uZ29vZ2xlLmxvbmdydW5uaW5nLk9wZXJhdGlvbkgAEiUKB3JlZnVzYWwYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQgcKBWV2ZW50Iq4CCg9FeGVjdXRpb25SZWNvcmQSNgoKb3BlcmF0aW9ucxgBIAMoCzIiLnJlbWV4Lmluc3RhbmNlLnYxLk9wZXJhdGlvblJlY29yZBI0ChBxdWV1ZWRfdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgDIAEoBBIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAkSEwoLbGVhc2VfY291bnQYBSABKA0SEAoIZmFpbHVyZXMYBiADKAkSLQoFbGVhc2UYByABKAsyHi5yZW1leC5pbnN0YW5jZS52MS5MZWFzZVJlY29yZBIpCgNlbmQYCCABKAsyHC5yZW1leC5pbnN0YW5jZS52MS5FbmRSZWNvcmQiOQoPT3BlcmF0aW9uUmVjb3JkEhQKDG9wZXJhdGlvbl9pZBgBIAEoCRIQCghwcmlvcml0eRgCIAEoBSJoCgtMZWFzZVJlY29yZBIQCghhZ2VudF9pZBgBIAEoCRISCgphZ2VudF9uYW1lGAIgASgJEjMKD3N0YXJ0X3RpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAivgEKCUVuZFJlY29yZBItCgl0aW1lc3RhbXAYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXNwZW50GAIgASgJEkQKCHJlc3BvbnNlGAMgASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5FeGVjdXRlUmVzcG9uc2VIABIjCgVlcnJvchgEIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0YgZwcm90bzM", [file_build_bazel_remote_execution_v2_remote_execution, file_google_longrunning_operations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("CiByZW1leC9pbnN0YW5jZS92MS9pbnN0YW5jZS5wcm90bxIRcmVtZXguaW5zdGFuY2UudjEidQoMV2F0Y2hSZXF1ZXN0Ei0KB2VucXVldWUYASABKAsyGi5yZW1leC5pbnN0YW5jZS52MS5FbnF1ZXVlSAASKwoGYXR0YWNoGAIgASgLMhkucmVtZXguaW5zdGFuY2UudjEuQXR0YWNoSABCCQoHcmVxdWVzdCKFAQoHRW5xdWV1ZRIWCg5vcGVyYXRpb25fbmFtZRgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMucmVtZXguaW5zdGFuY2UudjEuRXhlY3V0aW9uUmVxdWVzdBIQCghwcmlvcml0eRgDIAEoBRIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAki6QMKEEV4ZWN1dGlvblJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAiABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYAyABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBCABKAwSDwoHY29tbWFuZBgFIAEoDBI7CghwbGF0Zm9ybRgGIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0SKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxkb19ub3RfY2FjaGUYCCABKAgSQgoRaW5wdXRfcm9vdF9kaWdlc3QYCSABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJKChByZXF1ZXN0X21ldGFkYXRhGAogASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5SZXF1ZXN0TWV0YWRhdGEiIAoGQXR0YWNoEhYKDm9wZXJhdGlvbl9uYW1lGAEgASgJImEKClJlYWRPdXRwdXQSNAoGc3RyZWFtGAEgASgOMiQucmVtZXguYWdlbnQudjEuT3V0cHV0UmVxdWVzdC5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEg0KBWxpbWl0GAMgASgFIqQBCgtPdXRwdXRFdmVudBIMCgRkYXRhGAEgASgMEjMKBXN0YXRlGAIgASgOMiQucmVtZXguaW5zdGFuY2UudjEuT3V0cHV0RXZlbnQuU3RhdGUiUgoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIPCgtTVEFURV9FTkRFRBABEg4KClNUQVRFX0xPU1QQAhIRCg1TVEFURV9VTktOT1dOEAMicAoKV2F0Y2hFdmVudBIyCglvcGVyYXRpb24YASABKAsyHS5nb29nbGUubG9uZ3J1bm5pbmcuT3BlcmF0aW9uSAASJQoHcmVmdXNhbBgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCBwoFZXZlbnQirgIKD0V4ZWN1dGlvblJlY29yZBI2CgpvcGVyYXRpb25zGAEgAygLMiIucmVtZXguaW5zdGFuY2UudjEuT3BlcmF0aW9uUmVjb3JkEjQKEHF1ZXVlZF90aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHNlcXVlbmNlGAMgASgEEhoKEnRvb2xfaW52b2NhdGlvbl9pZBgEIAEoCRITCgtsZWFzZV9jb3VudBgFIAEoDRIQCghmYWlsdXJlcxgGIAMoCRItCgVsZWFzZRgHIAEoCzIeLnJlbWV4Lmluc3RhbmNlLnYxLkxlYXNlUmVjb3JkEikKA2VuZBgIIAEoCzIcLnJlbWV4Lmluc3RhbmNlLnYxLkVuZFJlY29yZCI5Cg9PcGVyYXRpb25SZWNvcmQSFAoMb3BlcmF0aW9uX2lkGAEgASgJEhAKCHByaW9yaXR5GAIgASgFImgKC0xlYXNlUmVjb3JkEhAKCGFnZW50X2lkGAEgASgJEhIKCmFnZW50X25hbWUYAiABKAkSMwoPc3RhcnRfdGltZXN0YW1wGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK+AQoJRW5kUmVjb3JkEi0KCXRpbWVzdGFtcBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFc3BlbnQYAiABKAkSRAoIcmVzcG9uc2UYAyABKAsyMC5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVSZXNwb25zZUgAEiMKBWVycm9yGAQgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIICgZyZXN1bHRiBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_longrunning_operations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_remex_agent_v1_agent]);
 
 /**
  * @generated from message remex.instance.v1.WatchRequest
@@ -180,6 +182,99 @@ export const AttachSchema: GenMessage<Attach> = /*@__PURE__*/
   messageDesc(file_remex_instance_v1_instance, 3);
 
 /**
+ * A Worker that serves ByteStream.Read of a running action's output opens a socket for it. Each binary frame is a
+ * ReadOutput; each is answered by one OutputEvent.
+ *
+ * @generated from message remex.instance.v1.ReadOutput
+ */
+export type ReadOutput = Message<"remex.instance.v1.ReadOutput"> & {
+  /**
+   * @generated from field: remex.agent.v1.OutputRequest.Stream stream = 1;
+   */
+  stream: OutputRequest_Stream;
+
+  /**
+   * @generated from field: int64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: int32 limit = 3;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message remex.instance.v1.ReadOutput.
+ * Use `create(ReadOutputSchema)` to create a new message.
+ */
+export const ReadOutputSchema: GenMessage<ReadOutput> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 4);
+
+/**
+ * @generated from message remex.instance.v1.OutputEvent
+ */
+export type OutputEvent = Message<"remex.instance.v1.OutputEvent"> & {
+  /**
+   * What was written after the offset; empty only where one of the following is said.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+
+  /**
+   * @generated from field: remex.instance.v1.OutputEvent.State state = 2;
+   */
+  state: OutputEvent_State;
+};
+
+/**
+ * Describes the message remex.instance.v1.OutputEvent.
+ * Use `create(OutputEventSchema)` to create a new message.
+ */
+export const OutputEventSchema: GenMessage<OutputEvent> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 5);
+
+/**
+ * @generated from enum remex.instance.v1.OutputEvent.State
+ */
+export enum OutputEvent_State {
+  /**
+   * There may be more.
+   *
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The operation is over: what remains, its result has.
+   *
+   * @generated from enum value: STATE_ENDED = 1;
+   */
+  ENDED = 1,
+
+  /**
+   * The attempt whose output this was is lost; another one starts anew.
+   *
+   * @generated from enum value: STATE_LOST = 2;
+   */
+  LOST = 2,
+
+  /**
+   * The operation is not known.
+   *
+   * @generated from enum value: STATE_UNKNOWN = 3;
+   */
+  UNKNOWN = 3,
+}
+
+/**
+ * Describes the enum remex.instance.v1.OutputEvent.State.
+ */
+export const OutputEvent_StateSchema: GenEnum<OutputEvent_State> = /*@__PURE__*/
+  enumDesc(file_remex_instance_v1_instance, 5, 0);
+
+/**
  * @generated from message remex.instance.v1.WatchEvent
  */
 export type WatchEvent = Message<"remex.instance.v1.WatchEvent"> & {
@@ -208,7 +303,7 @@ export type WatchEvent = Message<"remex.instance.v1.WatchEvent"> & {
  * Use `create(WatchEventSchema)` to create a new message.
  */
 export const WatchEventSchema: GenMessage<WatchEvent> = /*@__PURE__*/
-  messageDesc(file_remex_instance_v1_instance, 4);
+  messageDesc(file_remex_instance_v1_instance, 6);
 
 /**
  * What the object keeps of an execution beside its request.
@@ -276,7 +371,7 @@ export type ExecutionRecord = Message<"remex.instance.v1.ExecutionRecord"> & {
  * Use `create(ExecutionRecordSchema)` to create a new message.
  */
 export const ExecutionRecordSchema: GenMessage<ExecutionRecord> = /*@__PURE__*/
-  messageDesc(file_remex_instance_v1_instance, 5);
+  messageDesc(file_remex_instance_v1_instance, 7);
 
 /**
  * @generated from message remex.instance.v1.OperationRecord
@@ -298,7 +393,7 @@ export type OperationRecord = Message<"remex.instance.v1.OperationRecord"> & {
  * Use `create(OperationRecordSchema)` to create a new message.
  */
 export const OperationRecordSchema: GenMessage<OperationRecord> = /*@__PURE__*/
-  messageDesc(file_remex_instance_v1_instance, 6);
+  messageDesc(file_remex_instance_v1_instance, 8);
 
 /**
  * @generated from message remex.instance.v1.LeaseRecord
@@ -325,7 +420,7 @@ export type LeaseRecord = Message<"remex.instance.v1.LeaseRecord"> & {
  * Use `create(LeaseRecordSchema)` to create a new message.
  */
 export const LeaseRecordSchema: GenMessage<LeaseRecord> = /*@__PURE__*/
-  messageDesc(file_remex_instance_v1_instance, 7);
+  messageDesc(file_remex_instance_v1_instance, 9);
 
 /**
  * @generated from message remex.instance.v1.EndRecord
@@ -368,5 +463,5 @@ export type EndRecord = Message<"remex.instance.v1.EndRecord"> & {
  * Use `create(EndRecordSchema)` to create a new message.
  */
 export const EndRecordSchema: GenMessage<EndRecord> = /*@__PURE__*/
-  messageDesc(file_remex_instance_v1_instance, 8);
+  messageDesc(file_remex_instance_v1_instance, 10);
 
