@@ -1,5 +1,4 @@
 import { createRegistry } from "@bufbuild/protobuf";
-import { createRegistry } from "@bufbuild/protobuf";
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { Hono } from "hono";
@@ -9,11 +8,9 @@ import {
   ContentAddressableStorage,
   Execution,
   file_build_bazel_remote_execution_v2_remote_execution,
-  file_build_bazel_remote_execution_v2_remote_execution,
 } from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { ByteStream } from "../protos/gen/google/bytestream/bytestream_pb.ts";
 import { Operations } from "../protos/gen/google/longrunning/operations_pb.ts";
-import { file_google_rpc_error_details } from "../protos/gen/google/rpc/error_details_pb.ts";
 import { file_google_rpc_error_details } from "../protos/gen/google/rpc/error_details_pb.ts";
 import { agentSocketRoute } from "./agent-socket.ts";
 import { servedConfig } from "./config/served-config.ts";
@@ -50,12 +47,6 @@ app.notFound((c) => unimplementedResponse(c.req.raw) ?? c.text(`there is nothing
 
 app.onError((error, c) => c.text(`${reportedError(error).rawMessage}\n`, 500));
 
-/** What may be inside a google.protobuf.Any, which JSON spells out. */
-const ANY_TYPES = createRegistry(file_build_bazel_remote_execution_v2_remote_execution, file_google_rpc_error_details);
-
-/** The messages that operations and statuses hold as Any, whose JSON form can't be made without their types. */
-const ANY_TYPES = createRegistry(file_build_bazel_remote_execution_v2_remote_execution, file_google_rpc_error_details);
-
 const handlersByEnv = new WeakMap<Env, Map<string, UniversalHandler>>();
 
 /** The methods of all services by their path, `/{package.Service}/{Method}`. */
@@ -66,7 +57,6 @@ function rpcHandlers(env: Env): Map<string, UniversalHandler> {
     grpc: false,
     jsonOptions: { registry: ANY_TYPES },
     readMaxBytes: MAX_REQUEST_MESSAGE_BYTES,
-    jsonOptions: { registry: ANY_TYPES },
     interceptors: [reportErrors],
   })
     .service(Capabilities, capabilitiesService(env))
