@@ -47,6 +47,9 @@ app.notFound((c) => unimplementedResponse(c.req.raw) ?? c.text(`there is nothing
 
 app.onError((error, c) => c.text(`${reportedError(error).rawMessage}\n`, 500));
 
+/** The messages that operations and statuses hold as Any, whose JSON form can't be made without their types. */
+const ANY_TYPES = createRegistry(file_build_bazel_remote_execution_v2_remote_execution, file_google_rpc_error_details);
+
 const handlersByEnv = new WeakMap<Env, Map<string, UniversalHandler>>();
 
 /** The methods of all services by their path, `/{package.Service}/{Method}`. */
