@@ -24,9 +24,6 @@ export interface CallContext {
  */
 export function carryCall(call: ClientCall, context: CallContext): void {
   const upstreamCall = startUpstreamCall(call, call.path, context);
-  if (upstreamCall === undefined) {
-    return;
-  }
   call.onceOver(() => {
     upstreamCall.abort();
   });
@@ -42,25 +39,15 @@ export function carryCall(call: ClientCall, context: CallContext): void {
 }
 
 /**
- * Starts a request to the endpoint on behalf of `call`, with its metadata and what is left of its time; the caller ends it
- * with the call. Undefined if the metadata can't be sent; the call is over then.
+ * Starts a request to the endpoint on behalf of `call`, with its metadata and what is left of its time. The caller ends it
+ * with the call.
  */
-export function startUpstreamCall(
-  call: ClientCall,
-  path: string,
-  { upstream, logger }: CallContext,
-): UpstreamCall | undefined {
+export function startUpstreamCall(call: ClientCall, path: string, { upstream }: CallContext): UpstreamCall {
   const headers = toGrpcWebRequest(call.metadata);
   if (call.remainingMs !== undefined) {
     headers["grpc-timeout"] = formatGrpcTimeout(call.remainingMs);
   }
-  try {
-    return upstream.call(path, headers);
-  } catch (error) {
-    logger.debug({ err: error, path }, "metadata can't be sent to the endpoint");
-    call.fail(Code.InvalidArgument, `the call's metadata can't be sent over HTTP/1.1: ${describeError(error)}`);
-    return undefined;
-  }
+  return upstream.call(path, headers);
 }
 
 /** Moves the request's frames to the endpoint. */

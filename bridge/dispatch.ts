@@ -8,6 +8,9 @@ import { isGrpc } from "./metadata.ts";
 import { carryExecution, isExecution } from "./resume-execution.ts";
 import { codeOf } from "./trailers.ts";
 
+/** `/{package.Service}/{Method}`, and nothing that could lead elsewhere on the endpoint. */
+const METHOD_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
+
 /** Codes that say that something is wrong with the service rather than with the call. */
 const FAILURES: ReadonlySet<Code> = new Set([Code.DataLoss, Code.Internal, Code.Unavailable, Code.Unknown]);
 
@@ -34,7 +37,7 @@ export function createDispatcher(
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseGrpcTimeout(timeout) : undefined;
     const call = new ClientCall(stream, { path, metadata: headers, timeoutMs });
-    if (!/^\/[\w.]+\/\w+$/.test(path)) {
+    if (!METHOD_PATH.test(path)) {
       call.fail(Code.Unimplemented, "the path is not that of a gRPC method, /{package.Service}/{Method}");
     } else if (timeout !== undefined && timeoutMs === undefined) {
       call.fail(Code.InvalidArgument, "grpc-timeout is not up to eight digits and one of the units H M S m u n");
@@ -48,21 +51,24 @@ export function createDispatcher(
       stream.once("close", () => {
         calls--;
       });
-      carry(call, context);
+      logEnd(call, context);
+      void carry(call, context);
     }
   };
 }
 
-function carry(call: ClientCall, context: CallContext): void {
-  logEnd(call, context);
-  if (!isExecution(call.path)) {
-    carryCall(call, context);
-    return;
-  }
-  carryExecution(call, context).catch((error: unknown) => {
+/** Never rejects. */
+async function carry(call: ClientCall, context: CallContext): Promise<void> {
+  try {
+    if (isExecution(call.path)) {
+      await carryExecution(call, context);
+    } else {
+      carryCall(call, context);
+    }
+  } catch (error) {
     context.logger.error({ err: error, path: call.path }, "a call failed in the bridge");
     call.fail(Code.Internal, "the bridge failed; its log says how");
-  });
+  }
 }
 
 function logEnd(call: ClientCall, { logger }: CallContext): void {

@@ -6,8 +6,6 @@ export interface BridgeLimits {
   readonly maxStreamsPerConnection: number;
   /** Calls in flight in all, each of which holds a connection to the endpoint; further ones are RESOURCE_EXHAUSTED. */
   readonly maxCalls: number;
-  /** A call's headers. */
-  readonly maxHeaderListBytes: number;
   /** A message of those few that the bridge reads whole; others are passed on as they come and have no limit here. */
   readonly maxMessageBytes: number;
   /** The endpoint's trailers of one call. */
@@ -33,7 +31,6 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   maxConnections: 512,
   maxStreamsPerConnection: 1000,
   maxCalls: 2000,
-  maxHeaderListBytes: 64 * 1024,
   maxMessageBytes: 64 * 1024 * 1024,
   maxTrailerBytes: 256 * 1024,
   streamWindowBytes: 512 * 1024,

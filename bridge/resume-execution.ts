@@ -42,11 +42,11 @@ export async function carryExecution(call: ClientCall, context: CallContext): Pr
   const progress: Progress = { name: undefined, done: false, lastUpdateMs: performance.now(), attemptsSinceUpdate: 0 };
 
   let upstreamCall = startUpstreamCall(call, call.path, context);
-  call.onceOver(() => upstreamCall?.abort());
-  if (upstreamCall !== undefined) {
-    sendRequest(call, upstreamCall);
-  }
-  while (upstreamCall !== undefined) {
+  call.onceOver(() => {
+    upstreamCall.abort();
+  });
+  sendRequest(call, upstreamCall);
+  for (;;) {
     const end = await passUpdates(call, upstreamCall, progress, context);
     const { name } = progress;
     const leftMs = progress.lastUpdateMs + limits.resumeWindowMs - performance.now();
@@ -63,7 +63,7 @@ export async function carryExecution(call: ClientCall, context: CallContext): Pr
       return;
     }
     upstreamCall = startUpstreamCall(call, WAIT_EXECUTION, context);
-    upstreamCall?.requestBody.end(waitExecution(name));
+    upstreamCall.requestBody.end(waitExecution(name));
   }
 }
 

@@ -49,7 +49,8 @@ export async function startBridge({ listen, endpoint, logger, limits: chosen }: 
     settings: {
       initialWindowSize: limits.streamWindowBytes,
       maxConcurrentStreams: limits.maxStreamsPerConnection,
-      maxHeaderListSize: limits.maxHeaderListBytes,
+      // What node:http2 takes, said aloud.
+      maxHeaderListSize: 65_535,
       enablePush: false,
     },
     // In MB, and counted against what waits to be sent: streams are refused above it, so it must not be reached.

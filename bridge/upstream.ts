@@ -8,7 +8,6 @@ export interface Upstream {
   /**
    * Starts a call.
    * @param path `/{package.Service}/{Method}`
-   * @throws TypeError if the headers can't be sent.
    */
   call(path: string, headers: OutgoingHttpHeaders): UpstreamCall;
 

@@ -1,0 +1,37 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import { ExecutionUpdates } from "../../bridge/execution-updates.ts";
+import { encodeFrame } from "../../bridge/frames.ts";
+import { OperationSchema } from "../../protos/gen/google/longrunning/operations_pb.ts";
+import { OK_TRAILERS } from "./endpoints.ts";
+
+const queued = encodeFrame(toBinary(OperationSchema, create(OperationSchema, { name: "main/operations/0/a" })));
+const done = encodeFrame(
+  toBinary(OperationSchema, create(OperationSchema, { name: "main/operations/0/a", done: true })),
+);
+
+test("name and done are read, and the bytes stay as they are", () => {
+  const updates = new ExecutionUpdates(1000);
+  const read = updates.push(Buffer.concat([queued, done, OK_TRAILERS]));
+  expect(read).toMatchObject([
+    { name: "main/operations/0/a", done: false },
+    { name: "main/operations/0/a", done: true },
+  ]);
+  expect(Buffer.concat(read.map(({ bytes }) => bytes))).toEqual(Buffer.concat([queued, done]));
+  expect(updates.trailers).toEqual({ "grpc-status": "0" });
+});
+
+test("an update is passed on only once it is whole", () => {
+  const updates = new ExecutionUpdates(1000);
+  expect(updates.push(queued.subarray(0, -1))).toEqual([]);
+  expect(updates.push(queued.subarray(-1))).toHaveLength(1);
+});
+
+test.each([
+  ["no Operation", encodeFrame(Uint8Array.of(0xff, 0xff)), /no google.longrunning.Operation/],
+  ["compressed", encodeFrame(new Uint8Array(1), 1), /flags 0x1/],
+  ["too long", encodeFrame(new Uint8Array(1001)), /at most 1000/],
+  ["after the trailers", Buffer.concat([OK_TRAILERS, done]), /after the trailers/],
+])("a frame that is %s is refused", (_what, bytes, message) => {
+  expect(() => new ExecutionUpdates(1000).push(bytes)).toThrow(message);
+});

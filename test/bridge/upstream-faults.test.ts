@@ -1,0 +1,124 @@
+import type { ServerResponse } from "node:http";
+import { Code } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { encodeFrame } from "../../bridge/frames.ts";
+import { ByteStream } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { startTestBridge } from "./bridges.ts";
+import { GRPC_WEB, OK_TRAILERS, startRawEndpoint, trailerFrame } from "./endpoints.ts";
+import { NativeClient } from "./native-client.ts";
+
+const { queryWriteStatus, read } = ByteStream.method;
+const EMPTY_MESSAGE = encodeFrame(new Uint8Array());
+
+/** What a client sees of a server stream that the endpoint answers so. */
+async function endingOf(answer: (response: ServerResponse) => void) {
+  const endpoint = await startRawEndpoint((request, response) => {
+    request.resume();
+    answer(response);
+  });
+  return new NativeClient((await startTestBridge(endpoint)).port).readAll(read, {});
+}
+
+test("an endpoint that can't be reached is UNAVAILABLE, and the message names it and the remedy", async () => {
+  const client = new NativeClient((await startTestBridge(new URL("http://127.0.0.1:1"))).port);
+  const { status } = await client.unary(queryWriteStatus, {});
+  expect(status.code).toBe(Code.Unavailable);
+  expect(status.details).toMatch(/http:\/\/127\.0\.0\.1:1\/.*ECONNREFUSED.*check that it is running/);
+});
+
+test("an endpoint that comes up is found", async () => {
+  let up = false;
+  const endpoint = await startRawEndpoint((_request, response) => {
+    if (up) {
+      response.writeHead(200, GRPC_WEB).end(Buffer.concat([EMPTY_MESSAGE, OK_TRAILERS]));
+    } else {
+      response.destroy();
+    }
+  });
+  const client = new NativeClient((await startTestBridge(endpoint)).port);
+  expect((await client.unary(queryWriteStatus, {})).status.code).toBe(Code.Unavailable);
+  up = true;
+  expect((await client.unary(queryWriteStatus, {})).status.code).toBe(0);
+});
+
+describe("a response without trailers is never OK", () => {
+  test.each([
+    ["that ends after a message", (response: ServerResponse) => response.end(EMPTY_MESSAGE)],
+    ["that ends with nothing", (response: ServerResponse) => response.end()],
+    ["that ends within a message", (response: ServerResponse) => response.end(Uint8Array.of(0, 0, 0, 0, 9, 1))],
+    ["that ends within the trailers", (response: ServerResponse) => response.end(OK_TRAILERS.subarray(0, -4))],
+    [
+      "whose connection breaks",
+      (response: ServerResponse) =>
+        response.write(EMPTY_MESSAGE, () => {
+          response.destroy();
+        }),
+    ],
+  ])("%s", async (_how, answer) => {
+    const { status } = await endingOf((response) => answer(response.writeHead(200, GRPC_WEB)));
+    expect(status.code).toBe(Code.Unavailable);
+    expect(status.details).toMatch(/ended its response without a status/);
+  });
+});
+
+test("trailers that are there count, though the connection breaks after them", async () => {
+  const { messages, status } = await endingOf((response) =>
+    response.writeHead(200, GRPC_WEB).write(Buffer.concat([EMPTY_MESSAGE, OK_TRAILERS]), () => {
+      response.destroy();
+    }),
+  );
+  expect(status.code).toBe(0);
+  expect(messages).toHaveLength(1);
+});
+
+test("a status in the head alone is the status, details and all", async () => {
+  const { status } = await endingOf((response) =>
+    response
+      .writeHead(200, { ...GRPC_WEB, "grpc-status": "9", "grpc-message": "a%20b", "grpc-status-details-bin": "CAk=" })
+      .end(),
+  );
+  expect(status).toMatchObject({ code: Code.FailedPrecondition, details: "a b" });
+  expect(status.metadata.get("grpc-status-details-bin")).toEqual([Buffer.from("CAk=", "base64")]);
+});
+
+test.each([
+  [401, Code.Unauthenticated, /token/],
+  [403, Code.PermissionDenied, /doesn't allow/],
+  [404, Code.Unimplemented, /not that of a Remex Worker/],
+  [429, Code.Unavailable, /try again/],
+  [502, Code.Unavailable, /try again/],
+  [503, Code.Unavailable, /try again/],
+  [504, Code.Unavailable, /try again/],
+  [500, Code.Unknown, /log/],
+  [302, Code.Unknown, /URL/],
+])("HTTP %d without a gRPC status", async (httpStatus, code, remedy) => {
+  const { status } = await endingOf((response) => response.writeHead(httpStatus).end("<html>"));
+  expect(status.code).toBe(code);
+  expect(status.details).toMatch(remedy);
+  expect(status.details).toContain(`HTTP ${httpStatus}`);
+});
+
+test("an answer that is no gRPC-Web is UNKNOWN and says what it is", async () => {
+  const { status } = await endingOf((response) =>
+    response.writeHead(200, { "content-type": "text/html" }).end("<html>"),
+  );
+  expect(status.code).toBe(Code.Unknown);
+  expect(status.details).toContain("text/html");
+});
+
+test.each([
+  ["unknown flags", Uint8Array.of(0x40, 0, 0, 0, 0)],
+  ["compressed trailers", Uint8Array.of(0x81, 0, 0, 0, 0)],
+  ["trailers that are none", trailerFrame("what is this")],
+  ["a frame after the trailers", Buffer.concat([OK_TRAILERS, EMPTY_MESSAGE])],
+  ["trailers of 4 GB", Uint8Array.of(0x80, 255, 255, 255, 255)],
+])("a response with %s is INTERNAL", async (_what, bytes) => {
+  const { status } = await endingOf((response) => response.writeHead(200, GRPC_WEB).end(bytes));
+  expect(status.code).toBe(Code.Internal);
+  expect(status.details).toMatch(/malformed/);
+});
+
+test("a response that is no HTTP is UNAVAILABLE", async () => {
+  const { status } = await endingOf((response) => response.socket?.end("SSH-2.0-OpenSSH\r\n"));
+  expect(status.code).toBe(Code.Unavailable);
+});
