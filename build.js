@@ -27,7 +27,11 @@ const [, commandLine] = await Promise.all([
   }),
   build({
     ...shared,
-    entryPoints: { remex: "cli/remex.ts" },
+    entryPoints: {
+      remex: "cli/remex.ts",
+      // Forked by the agent, which looks for it beside its own chunk.
+      "chunks/runner-process": "worker-agents/runner/runner-process.ts",
+    },
     platform: "node",
     packages: "external",
     // So that what is imported late stays so: each command loads only what it needs, and the check of Node's version

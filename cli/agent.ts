@@ -1,8 +1,12 @@
 import { hostname } from "node:os";
 import { Command, Option } from "commander";
 import type { Level } from "pino";
-import { logLevelOption } from "./logger.ts";
+import type { PlatformProperty } from "../worker-agents/platform-properties.ts";
+import { errorMessage, Fault } from "./fault.ts";
+import { createLogger, logLevelOption } from "./logger.ts";
 import { endpointOption, parsePositiveInteger } from "./options.ts";
+import { runAgent } from "./run-agent.ts";
+import { terminationSignal } from "./termination.ts";
 
 interface AgentFlags {
   readonly endpoint: URL;
@@ -12,6 +16,7 @@ interface AgentFlags {
   readonly properties?: string;
   readonly maxActions?: number;
   readonly workDir: string;
+  readonly drainTimeout: number;
   readonly logLevel: Level;
 }
 
@@ -27,20 +32,17 @@ export function agentCommand(): Command {
     .addOption(new Option("--instance <name>", "the instance to serve").default("main").env("REMEX_INSTANCE"))
     .addOption(new Option("--name <name>", "what people call this machine").default(hostname()).env("REMEX_NAME"))
     .addOption(
-      new Option("--property <name=value>", "a platform property that this machine offers; may be repeated")
+      new Option("--property <name=value...>", "platform properties that this machine offers, beside those it finds")
         .default([], "OSFamily, Arch, cpu_count and memory_kb as found")
-        .argParser((flag: string, before: readonly string[]) => [...before, flag]),
+        .env("REMEX_PROPERTY"),
     )
     .addOption(
-      new Option("--properties <file>", "a JSON5 file of further properties: { name: value or [values] }").env(
-        "REMEX_PROPERTIES_FILE",
+      new Option("--properties <file>", "a JSON5 file of such properties: { name: value, other: [values] }").env(
+        "REMEX_PROPERTIES",
       ),
     )
     .addOption(
-      new Option(
-        "--max-actions <n>",
-        "how many actions may run at once; as many as cpu_count and the like allow by default",
-      )
+      new Option("--max-actions <n>", "how many actions may run at once; one for each CPU by default")
         .env("REMEX_MAX_ACTIONS")
         .argParser(parsePositiveInteger),
     )
@@ -49,18 +51,49 @@ export function agentCommand(): Command {
         .default(".remex/agent")
         .env("REMEX_WORK_DIR"),
     )
+    .addOption(
+      new Option("--drain-timeout <seconds>", "how long running actions may go on when the agent is asked to end")
+        .default(60)
+        .env("REMEX_DRAIN_TIMEOUT")
+        .argParser(parsePositiveInteger),
+    )
     .addOption(logLevelOption("info"))
     .addHelpText(
       "after",
       `
-The first Ctrl-C or SIGTERM hands back what runs; the second one ends it at once.
+At the first Ctrl-C or SIGTERM it takes no new action and lets the running ones end, or hands them back when the drain
+timeout is over. The second one ends it at once.
 
 Example:
-  $ remex agent --endpoint https://remex.example.com --property container-image=docker://gcc:14`,
+  $ remex agent --endpoint https://remex.example.com --property pool=linux-gcc14 --max-actions 16`,
     )
     .action(runAgentCommand);
 }
 
 async function runAgentCommand(flags: AgentFlags): Promise<void> {
-  await Promise.reject(new Error(`not yet ${flags.name}`));
+  const terminated = terminationSignal();
+  await runAgent(
+    {
+      endpoint: flags.endpoint,
+      instanceName: flags.instance,
+      name: flags.name,
+      properties: await givenProperties(flags),
+      workDirectory: flags.workDir,
+      ...(flags.maxActions !== undefined && { maxActions: flags.maxActions }),
+      drainTimeoutMs: flags.drainTimeout * 1000,
+      logger: createLogger(flags.logLevel),
+    },
+    terminated,
+  );
+}
+
+/** @throws Fault if a property is malformed or their file can't be read. */
+async function givenProperties({ property: flags, properties: file }: AgentFlags): Promise<PlatformProperty[]> {
+  const { parseProperty, PropertyError, readPropertiesFile } = await import("../worker-agents/platform-properties.ts");
+  try {
+    const fromFile = file === undefined ? [] : await readPropertiesFile(file);
+    return [...fromFile, ...flags.map(parseProperty)];
+  } catch (error) {
+    throw error instanceof PropertyError ? new Fault(errorMessage(error)) : error;
+  }
 }

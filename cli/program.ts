@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { agentCommand } from "./agent.ts";
 import { bridgeCommand } from "./bridge.ts";
 import { errorMessage, Fault } from "./fault.ts";
+import { packageVersion } from "./package-directory.ts";
 import { startCommand } from "./start.ts";
 
 /** Runs the command line, and sets the exit code: 0, or 1 after one line on stderr that says what to put right. */
@@ -18,6 +19,7 @@ export async function run(argv: readonly string[]): Promise<void> {
 function program(): Command {
   return new Command("remex")
     .description("Bazel's Remote Execution API v2 as an edge-deployed service.")
+    .version(packageVersion())
     .addCommand(startCommand())
     .addCommand(agentCommand())
     .addCommand(bridgeCommand())

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import type { Level, Logger } from "pino";
@@ -9,11 +10,12 @@ import type { LocalWorker } from "./local-worker.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { portOption } from "./options.ts";
 import { packageDirectory } from "./package-directory.ts";
+import { runAgent } from "./run-agent.ts";
 import { RunningParts } from "./running-parts.ts";
 import { aborted, terminationSignal } from "./termination.ts";
 
-/** How long calls through the bridge may still take when everything stops. */
-const BRIDGE_GRACE_MS = 500;
+/** How long calls through the bridge, and the agent's last results, may still take when everything stops. */
+const GRACE_MS = 500;
 
 interface StartFlags {
   readonly data: string;
@@ -65,27 +67,49 @@ Examples:
     .action(runStart);
 }
 
+/** What the parts of one run share. */
+interface Run {
+  readonly flags: StartFlags;
+  readonly config: ConfiguredInstance;
+  /** The data directory, absolute. */
+  readonly directory: string;
+  readonly logger: Logger;
+  readonly parts: RunningParts;
+  /** Aborts when everything is to stop. */
+  readonly terminated: AbortSignal;
+}
+
 async function runStart(flags: StartFlags): Promise<void> {
   const terminated = terminationSignal();
   const logger = createLogger(flags.logLevel);
-  const { configText, instanceName } = configuredInstance(flags);
+  const config = configuredInstance(flags);
   const data = claimDataDirectory(flags.data);
-  const running = new RunningParts(logger);
+  const parts = new RunningParts(logger);
+  const run: Run = { flags, config, directory: data.path, logger, parts, terminated };
   try {
-    const worker = await startWorker(flags, configText, data.path, terminated, logger, running);
-    const bridgeAddress = flags.bridge ? await startBridge(flags, worker, logger, running) : undefined;
-    sayWhoMayCall(flags.host);
-    if (bridgeAddress !== undefined) sayHowToBuild(bridgeAddress, instanceName);
-    console.log("Stop with Ctrl-C.");
-    await Promise.race([aborted(terminated), running.failure]);
+    const worker = await startWorker(run);
+    const endpoint = new URL(worker.url);
+    if (flags.agent) await startAgent(run, endpoint);
+    const bridgeAddress = flags.bridge ? await startBridge(run, endpoint) : undefined;
+    if (!terminated.aborted) {
+      sayWhoMayCall(flags.host);
+      if (bridgeAddress !== undefined) sayHowToBuild(bridgeAddress, config.instanceName);
+      console.log("Stop with Ctrl-C.");
+    }
+    await Promise.race([aborted(terminated), parts.failure]);
   } finally {
-    await running.stop();
+    await parts.stop();
     data.release();
   }
 }
 
+interface ConfiguredInstance {
+  readonly configText: string;
+  readonly instanceName: string;
+}
+
 /** @throws Fault if the configuration can't be read or isn't valid, or has no such instance. */
-function configuredInstance({ config: path, instance }: StartFlags): { configText: string; instanceName: string } {
+function configuredInstance({ config: path, instance }: StartFlags): ConfiguredInstance {
   const { text: configText, config } = readConfigFile(path);
   const names = [...config.instances.keys()];
   const instanceName = instance ?? names[0] ?? "";
@@ -93,29 +117,22 @@ function configuredInstance({ config: path, instance }: StartFlags): { configTex
   throw new Fault(`${path} has no instance "${instanceName}"; it has: ${names.join(", ")}`);
 }
 
-async function startWorker(
-  flags: StartFlags,
-  config: string,
-  dataDirectory: string,
-  stopping: AbortSignal,
-  logger: Logger,
-  running: RunningParts,
-): Promise<LocalWorker> {
+async function startWorker({ flags, config, directory, logger, parts, terminated }: Run): Promise<LocalWorker> {
   const { startLocalWorker } = await importLocalWorker();
   const worker = await startLocalWorker({
     script: join(packageDirectory(), "dist", "worker.js"),
-    dataDirectory,
+    dataDirectory: directory,
     host: flags.host,
     port: flags.workerPort,
-    config,
+    config: config.configText,
     logger: logger.child({ part: "worker" }),
-    stopping,
+    stopping: terminated,
     onLost: (error) => {
-      running.fail(new Fault(`the Worker died and could not be started again: ${error.message}`));
+      parts.fail(new Fault(`the Worker died and could not be started again: ${error.message}`));
     },
   });
-  running.add(() => worker.stop());
-  console.log(`Worker  ready at ${worker.url}, data in ${dataDirectory}`);
+  parts.add(() => worker.stop());
+  console.log(`Worker  ready at ${worker.url}, data in ${directory}`);
   return worker;
 }
 
@@ -129,23 +146,47 @@ async function importLocalWorker(): Promise<typeof import("./local-worker.ts")> 
   }
 }
 
+/** Waits until it is ready, or until everything is to stop. */
+async function startAgent({ config, directory, logger, parts, terminated }: Run, endpoint: URL): Promise<void> {
+  const stop = new AbortController();
+  const ready = Promise.withResolvers<undefined>();
+  const ended = runAgent(
+    {
+      endpoint,
+      instanceName: config.instanceName,
+      name: hostname(),
+      workDirectory: join(directory, "agent"),
+      logger: logger.child({ part: "agent" }),
+      drainTimeoutMs: 0,
+      limits: { acknowledgementTimeoutMs: GRACE_MS },
+      onReady: () => {
+        ready.resolve(undefined);
+      },
+    },
+    stop.signal,
+  ).catch((error: unknown) => {
+    parts.fail(error);
+  });
+  parts.add(() => {
+    stop.abort();
+    return ended;
+  });
+  await Promise.race([ready.promise, parts.failure, aborted(terminated)]);
+}
+
 /** Returns its address as clients on this machine write it. */
-async function startBridge(
-  { host, bridgePort: port }: StartFlags,
-  worker: LocalWorker,
-  logger: Logger,
-  running: RunningParts,
-): Promise<string> {
+async function startBridge({ flags, logger, parts }: Run, endpoint: URL): Promise<string> {
   const { startBridge } = await import("../bridge/server.ts");
+  const { host, bridgePort: port } = flags;
   const bridge = await explainListenFault("--bridge-port", () =>
     startBridge({
       listen: { host, port },
-      endpoint: new URL(worker.url),
+      endpoint,
       logger: logger.child({ part: "bridge" }),
-      limits: { shutdownGraceMs: BRIDGE_GRACE_MS },
+      limits: { shutdownGraceMs: GRACE_MS },
     }),
   );
-  running.add(() => bridge.close());
+  parts.add(() => bridge.close());
   const address = clientAddress(host, bridge.port);
   console.log(`Bridge  ready at grpc://${address}`);
   return address;

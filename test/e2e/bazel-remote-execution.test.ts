@@ -89,12 +89,19 @@ describe.skipIf(LACKING !== "")(`Bazel builds Lua remotely${LACKING}`, () => {
   });
 
   it("reports a test's exit code and log", async () => {
-    const run = await bazel("test", "//:passing_test", "//:failing_test", "--test_output=errors");
+    const executionLog = join(workspace.directory, "execution-log.json");
+    const run = await bazel(
+      "test",
+      "//:passing_test",
+      "//:failing_test",
+      "--test_output=errors",
+      `--execution_log_json_file=${executionLog}`,
+    );
 
     expect(run.exitCode, run.output).toBe(3);
     expect(run.output).toMatch(/^\/\/:passing_test +PASSED/m);
     expect(run.output).toMatch(/^\/\/:failing_test +FAILED/m);
-    expect(run.output).toContain("(Exit 7)");
+    expect(await readFile(executionLog, "utf8")).toContain('"exitCode": 7');
     const log = await readFile(join(workspace.directory, "bazel-testlogs/failing_test/test.log"), "utf8");
     expect(log).toContain("about to fail");
     expect(log).toContain("expected 4, got 5");

@@ -44,14 +44,20 @@ describe.skipIf(LACKING !== "")(`a Worker that is killed in the middle of an act
     await processes.startAgent("agent");
     const bridge = await processes.startBridge();
     const workspace = await BazelWorkspace.create({
-      "BUILD.bazel": `genrule(name = "slow", outs = ["slow.txt"], cmd = """${gate.script.replaceAll("$", "$$")}
+      "BUILD.bazel": `genrule(name = "slow", outs = ["slow.txt"], cmd = """${gate.script.replaceAll("$", () => "$$")}
         echo finished > $@""")`,
     });
     onTestFinished(() => workspace.remove());
     const flags = [`--remote_executor=grpc://${bridge}`, "--remote_instance_name=main", "--spawn_strategy=remote"];
 
     const build = workspace.run("build", "//:slow", ...flags);
-    await gate.reached(1);
+    // A build that fails before it comes to the gate should say so at once.
+    await Promise.race([
+      gate.reached(1),
+      build.then((run) => {
+        expect.fail(run.output);
+      }),
+    ]);
     await worker.kill();
     await processes.startWorker();
     await gate.open();

@@ -1,6 +1,8 @@
+import { createRegistry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe } from "vitest";
+import { file_build_bazel_remote_execution_v2_remote_execution } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { type Clients, clientsOver } from "./clients.ts";
 import { createNativeTransport } from "./native-transport.ts";
 import { Service } from "./service.ts";
@@ -11,7 +13,13 @@ interface Protocol {
 }
 
 const connectOverHttp1 = ({ workerUrl }: Service, useBinaryFormat: boolean) =>
-  createConnectTransport({ baseUrl: workerUrl, httpVersion: "1.1", useBinaryFormat });
+  createConnectTransport({
+    baseUrl: workerUrl,
+    httpVersion: "1.1",
+    useBinaryFormat,
+    // For what operations hold as Any.
+    jsonOptions: { registry: createRegistry(file_build_bazel_remote_execution_v2_remote_execution) },
+  });
 
 const PROTOCOLS: readonly Protocol[] = [
   { name: "native gRPC through the bridge", connect: ({ bridgeAddress }) => createNativeTransport(bridgeAddress) },
@@ -32,10 +40,7 @@ export function forEachProtocol(
 
   beforeAll(async () => {
     service = await Service.start({ scheduler });
-  });
-
-  afterAll(async () => {
-    await service.stop();
+    return () => service.stop();
   });
 
   describe.each(PROTOCOLS)("over $name", ({ name, connect }) => {
