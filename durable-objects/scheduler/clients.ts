@@ -36,6 +36,7 @@ export function enqueue(state: SchedulerState, event: EnqueueEvent): void {
     operations,
     stage: "queued",
     lease: undefined,
+    publication: undefined,
     leaseCount: 0,
     failures: undefined,
     heapIndex: -1,

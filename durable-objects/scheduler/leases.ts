@@ -3,6 +3,7 @@ import { hear } from "./heartbeat.ts";
 import { dispatchAgent, dispatchExecution } from "./dispatch.ts";
 import { abandonLease, fail } from "./endings.ts";
 import type { LeaseOutcome, LeasePhase } from "./events.ts";
+import { PUBLISH_TIMEOUT_MS } from "./limits.ts";
 import { putInQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Agent, Execution, Lease } from "./state.ts";
@@ -47,6 +48,10 @@ export function endLease(
       case "timed_out":
       case "refused":
         execution.stage = "finishing";
+        execution.publication = state.deadline(undefined, state.nowMs + PUBLISH_TIMEOUT_MS, {
+          of: "publication",
+          execution,
+        });
         state.decide({ type: "publish", executionId: execution.id, leaseId });
         break;
       case "infrastructure_failure":

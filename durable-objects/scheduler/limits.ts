@@ -34,3 +34,6 @@ export const MAX_LOCALITY_PROBES = 16;
  * otherwise small executions that keep slipping in would starve it.
  */
 export const RESERVE_AFTER_MS = 10_000;
+
+/** How long a result may be on its way to the action cache; then its execution completes all the same. */
+export const PUBLISH_TIMEOUT_MS = 60_000;

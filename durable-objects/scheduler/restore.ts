@@ -45,6 +45,7 @@ function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): v
     operations,
     stage: "queued",
     lease: undefined,
+    publication: undefined,
     leaseCount: snapshot.leaseCount,
     failures: snapshot.failures.length > 0 ? [...snapshot.failures] : undefined,
     heapIndex: -1,

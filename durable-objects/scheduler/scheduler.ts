@@ -18,8 +18,9 @@ import type { Agent, Deadline } from "./state.ts";
 export class Scheduler {
   readonly #state: SchedulerState;
 
-  constructor(limits: SchedulerLimits) {
-    this.#state = new SchedulerState(limits);
+  /** @param state where it keeps what it knows; given only by those who want to look into it */
+  constructor(limits: SchedulerLimits, state = new SchedulerState(limits)) {
+    this.#state = state;
   }
 
   /** Goes on from what was kept of an earlier scheduler. Only for a new one. */
@@ -142,6 +143,9 @@ export class Scheduler {
         break;
       case "abandonment":
         abandonOperation(this.#state, subject.operation);
+        break;
+      case "publication":
+        complete(this.#state, subject.execution);
         break;
     }
   }

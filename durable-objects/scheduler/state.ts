@@ -11,7 +11,8 @@ export interface Deadline extends HeapItem {
     | { readonly of: "lease"; readonly lease: Lease }
     | { readonly of: "silence"; readonly agent: Agent }
     | { readonly of: "unmatched"; readonly group: Group }
-    | { readonly of: "abandonment"; readonly operation: Operation };
+    | { readonly of: "abandonment"; readonly operation: Operation }
+    | { readonly of: "publication"; readonly execution: Execution };
 }
 
 export type Deadlines = IndexedHeap<Deadline>;
@@ -40,6 +41,8 @@ export interface Execution extends QueueItem {
   /** `finishing`: it has a result, which is being made durable. */
   stage: "queued" | "leased" | "finishing";
   lease: Lease | undefined;
+  /** Set while it is finishing. */
+  publication: Deadline | undefined;
   /** How many leases it had; part of the lease's id. */
   leaseCount: number;
   /** One line for each attempt that failed; undefined before the first. */
