@@ -1,6 +1,6 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Code } from "@connectrpc/connect";
-import { fitTrailers, statusTrailers, type Trailers } from "./trailers.ts";
+import { fitTrailers, statusTrailers, type Trailers, withPlainMessage } from "./trailers.ts";
 
 /** The longest delay that a timer can have; a longer deadline is none. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -153,7 +153,10 @@ export class ClientCall {
     }
     clearTimeout(this.#deadlineTimer);
     const announced = this.#stream.session?.remoteSettings.maxHeaderListSize ?? UNLIMITED;
-    this.#trailers = fitTrailers(trailers, announced === UNLIMITED ? UNANNOUNCED_HEADER_LIST_BYTES : announced);
+    this.#trailers = fitTrailers(
+      withPlainMessage(trailers),
+      announced === UNLIMITED ? UNANNOUNCED_HEADER_LIST_BYTES : announced,
+    );
     if (this.#stream.headersSent) {
       this.#stream.end();
     } else {

@@ -24,6 +24,22 @@ export function encodeStatusMessage(message: string): string {
     );
 }
 
+/**
+ * The trailers with their message encoded no more than it must be. Connect's servers encode all that a URI component
+ * can't hold, and some clients decode less than the gRPC protocol asks (grpc-js, what `decodeURI` does): their users would
+ * read `%3A` for a colon.
+ */
+export function withPlainMessage(trailers: Trailers): Trailers {
+  const message = trailers["grpc-message"];
+  if (message === undefined) return trailers;
+  try {
+    return { ...trailers, "grpc-message": encodeStatusMessage(decodeURIComponent(message)) };
+  } catch {
+    // It is not percent-encoded UTF-8; the client may make of it what it can.
+    return trailers;
+  }
+}
+
 const CODES: ReadonlyMap<string | undefined, Code> = new Map(
   Object.values(Code).flatMap((code) => (typeof code === "number" ? [[String(code), code]] : [])),
 );

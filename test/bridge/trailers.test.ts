@@ -3,7 +3,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeFrame, FrameError, TRAILERS_FLAG } from "../../bridge/frames.ts";
 import { TrailerSplitter } from "../../bridge/trailer-splitter.ts";
-import { codeOf, encodeStatusMessage, fitTrailers, parseTrailers, statusTrailers } from "../../bridge/trailers.ts";
+import {
+  codeOf,
+  encodeStatusMessage,
+  fitTrailers,
+  parseTrailers,
+  statusTrailers,
+  withPlainMessage,
+} from "../../bridge/trailers.ts";
 import { cut } from "./chunks.ts";
 
 const parse = (text: string) => parseTrailers(Buffer.from(text, "latin1"));
@@ -63,6 +70,17 @@ test("a message is percent-encoded so that any decoder gives it back", () => {
       expect(decodeURIComponent(encoded)).toBe(message);
     }),
   );
+});
+
+test.each([
+  ["a%3A%20b%2Fc%3B%2C", "a: b/c;,"],
+  ["50%25 of %C3%BC", "50%25 of %C3%BC"],
+  ["plain", "plain"],
+  ["50% of it", "50% of it"],
+])("a message that comes as %j goes on as %j", (came, goes) => {
+  const trailers = { "grpc-status": "5", "grpc-message": came };
+
+  expect(withPlainMessage(trailers)).toEqual({ "grpc-status": "5", "grpc-message": goes });
 });
 
 describe("trailers that a client has no room for", () => {
