@@ -3,6 +3,7 @@ import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe } from "vitest";
 import { file_build_bazel_remote_execution_v2_remote_execution } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { file_google_rpc_error_details } from "../../protos/gen/google/rpc/error_details_pb.ts";
 import { type Clients, clientsOver } from "./clients.ts";
 import { createNativeTransport } from "./native-transport.ts";
 import { Service } from "./service.ts";
@@ -18,7 +19,9 @@ const connectOverHttp1 = ({ workerUrl }: Service, useBinaryFormat: boolean) =>
     httpVersion: "1.1",
     useBinaryFormat,
     // For what operations hold as Any.
-    jsonOptions: { registry: createRegistry(file_build_bazel_remote_execution_v2_remote_execution) },
+    jsonOptions: {
+      registry: createRegistry(file_build_bazel_remote_execution_v2_remote_execution, file_google_rpc_error_details),
+    },
   });
 
 const PROTOCOLS: readonly Protocol[] = [
