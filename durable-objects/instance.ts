@@ -2,13 +2,14 @@ import { DurableObject } from "cloudflare:workers";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ListOperationsResponseSchema, OperationSchema } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { AgentMessageSchema } from "../protos/gen/remex/agent/v1/agent_pb.ts";
-import { WatchRequestSchema } from "../protos/gen/remex/instance/v1/instance_pb.ts";
+import { ReadOutputSchema, WatchRequestSchema } from "../protos/gen/remex/instance/v1/instance_pb.ts";
 import type { Env } from "../src/env.ts";
 import { parseObjectName } from "../src/instance-object/operation-name.ts";
 import { log } from "../src/log.ts";
 import { serveInstance } from "../src/served-instance.ts";
 import { AGENT_TAG, AgentSockets, CLOSE } from "./instance/agent-sockets.ts";
 import { InstanceService } from "./instance/instance-service.ts";
+import { OutputReaders } from "./instance/output-readers.ts";
 import { cacheResult } from "./instance/result-cache.ts";
 import { InstanceStorage } from "./instance/storage.ts";
 import { Watchers } from "./instance/watchers.ts";
@@ -26,6 +27,7 @@ const FAILED_ALARM_DELAY_MS = 1000;
 export class Instance extends DurableObject<Env> {
   readonly #agents: AgentSockets;
   readonly #watchers: Watchers;
+  readonly #readers: OutputReaders;
   readonly #service: InstanceService;
   /** When the alarm is set for; Infinity if it isn't. Writing it is billed as a row, so it is only ever moved forward. */
   #alarmAtMs = Infinity;
@@ -37,12 +39,14 @@ export class Instance extends DurableObject<Env> {
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     this.#agents = new AgentSockets(context);
     this.#watchers = new Watchers(context);
+    this.#readers = new OutputReaders(context, this.#agents);
     this.#service = new InstanceService({
       shard,
       config: instance.config.scheduler,
       storage: new InstanceStorage(context.storage.sql),
       agents: this.#agents,
       watchers: this.#watchers,
+      readers: this.#readers,
       cacheResult: (request, response) => cacheResult(instance.actionCache, request, response),
       waitUntil: (work) => {
         context.waitUntil(work);
@@ -52,28 +56,30 @@ export class Instance extends DurableObject<Env> {
     this.#armAlarm();
   }
 
-  /** `/agent` and `/watch/{operation id}`: WebSocket upgrades. */
+  /** `/agent`, `/watch/{operation id}` and `/output/{operation id}`: WebSocket upgrades. */
   override fetch(request: Request): Response {
     const [client, server] = Object.values(new WebSocketPair());
     if (client === undefined || server === undefined) throw new Error("a WebSocketPair has two ends");
     const { pathname } = new URL(request.url);
-    if (pathname === "/agent") this.ctx.acceptWebSocket(server, [AGENT_TAG]);
-    else this.#watchers.accept(server, pathname.slice("/watch/".length));
+    const [, purpose, operationId = ""] = pathname.split("/");
+    if (purpose === "agent") this.ctx.acceptWebSocket(server, [AGENT_TAG]);
+    else if (purpose === "output") this.#readers.accept(server, operationId);
+    else this.#watchers.accept(server, operationId);
     return new Response(null, { status: 101, webSocket: client });
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    const operationId = this.#watchers.operationOf(socket);
+    // A text frame here is a heartbeat that came in another form than the platform answers by itself.
+    if (typeof message === "string") return;
+    const bytes = new Uint8Array(message);
+    const watched = this.#watchers.operationOf(socket);
+    const read = this.#readers.operationOf(socket);
     try {
-      // A text frame here is a heartbeat that came in another form than the platform answers by itself.
-      if (typeof message === "string") return;
-      if (operationId === undefined) {
-        this.#service.hearAgent(socket, fromBinary(AgentMessageSchema, new Uint8Array(message)));
-      } else {
-        this.#service.watch(socket, operationId, fromBinary(WatchRequestSchema, new Uint8Array(message)));
-      }
+      if (watched !== undefined) this.#service.watch(socket, watched, fromBinary(WatchRequestSchema, bytes));
+      else if (read !== undefined) this.#service.readOutput(socket, read, fromBinary(ReadOutputSchema, bytes));
+      else this.#service.hearAgent(socket, fromBinary(AgentMessageSchema, bytes));
     } catch (error) {
-      log.error({ operationId, error }, "a socket's message could not be handled");
+      log.error({ watched, read, error }, "a socket's message could not be handled");
       socket.close(CLOSE.malformed, "the message could not be handled");
     } finally {
       this.#armAlarm();
@@ -127,8 +133,8 @@ export class Instance extends DurableObject<Env> {
 
   #socketGone(socket: WebSocket): void {
     const operationId = this.#watchers.operationOf(socket);
-    if (operationId === undefined) this.#service.agentGone(socket);
-    else this.#service.unwatch(socket, operationId);
+    if (operationId !== undefined) this.#service.unwatch(socket, operationId);
+    else if (this.#readers.operationOf(socket) === undefined) this.#service.agentGone(socket);
     this.#armAlarm();
   }
 

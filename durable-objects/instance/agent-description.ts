@@ -1,6 +1,6 @@
-import type { Hello } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { Capacity, Hello } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { AgentDescription } from "../scheduler/events.ts";
-import { offerOf, type PlatformRules } from "../scheduler/platform.ts";
+import { amountsOf, offerOf, type PlatformRules } from "../scheduler/platform.ts";
 
 /** Bounds on what an agent may say of itself: agents are not trusted, and what they say is kept. */
 const MAX = {
@@ -38,6 +38,17 @@ export function agentDescription(hello: Hello, rules: PlatformRules): AgentDescr
     maxActions: hello.maxActions,
     draining: hello.draining,
     inputRoots: hello.cachedInputRoots.map(({ hash, sizeBytes }) => inputRootKey(hash, sizeBytes)),
+  };
+}
+
+/** What an agent lets this scheduler use of it now. */
+export function agentCapacity({ maxActions, minimums }: Capacity): {
+  maxActions: number;
+  capacityMilli: ReadonlyMap<string, number>;
+} {
+  return {
+    maxActions: maxActions < 0 ? Infinity : maxActions,
+    capacityMilli: amountsOf(minimums.slice(0, MAX.properties)),
   };
 }
 

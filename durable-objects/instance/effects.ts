@@ -10,12 +10,14 @@ import {
   type EndRecord,
   EndRecordSchema,
   type ExecutionRequest,
+  OutputEvent_State as OutputState,
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { log } from "../../src/log.ts";
 import type { Decision, Failure } from "../scheduler/events.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { AgentSockets } from "./agent-sockets.ts";
 import type { Operations } from "./operations.ts";
+import type { OutputReaders } from "./output-readers.ts";
 import { executionRecord } from "./records.ts";
 import { failureStatus } from "./status.ts";
 import type { InstanceStorage } from "./storage.ts";
@@ -38,6 +40,7 @@ export interface EffectsParts {
   readonly operations: Operations;
   readonly agents: AgentSockets;
   readonly watchers: Watchers;
+  readonly readers: OutputReaders;
   /** The names that agents gave themselves, by id. */
   readonly agentName: (agentId: string) => string | undefined;
   /** Caches the result where that is due, then reports it to the scheduler as published. */
@@ -68,7 +71,7 @@ export class Effects {
   }
 
   #carryOut(decision: Decision, cargo: Cargo): void {
-    const { agents, operations, storage, watchers } = this.#parts;
+    const { agents, operations, readers, storage, watchers } = this.#parts;
     switch (decision.type) {
       case "queued": {
         const record = this.#record(decision.executionId);
@@ -100,6 +103,7 @@ export class Effects {
         this.#save(decision.executionId);
         log.warn({ operation: operations.name(decision.executionId), why: decision.why }, "action queued again");
         this.#tell(decision.executionId);
+        this.#endOutput(decision.executionId, OutputState.LOST);
         return;
       case "publish": {
         const request = storage.executionRequest(decision.executionId);
@@ -111,11 +115,13 @@ export class Effects {
       }
       case "completed":
         this.#tell(decision.executionId);
+        this.#endOutput(decision.executionId, OutputState.ENDED);
         return;
       case "failed":
         operations.clearProgress(decision.executionId);
         this.#fail(decision.executionId, decision.failure);
         this.#tell(decision.executionId);
+        this.#endOutput(decision.executionId, OutputState.ENDED);
         return;
       case "operation_ended": {
         const { executionId, operationId, failure } = decision;
@@ -124,6 +130,7 @@ export class Effects {
         this.#save(executionId);
         const message = operations.ended(operationId, executionId, status);
         if (message !== undefined) watchers.tell(watchers.of(operationId), message);
+        readers.end(operationId, OutputState.ENDED);
         return;
       }
       case "cancel_lease":
@@ -196,6 +203,10 @@ export class Effects {
     }
     if (request.actionDigest !== undefined) lease.actionDigest = request.actionDigest;
     agents.send(agentId, { case: "lease", value: lease });
+  }
+
+  #endOutput(executionId: string, state: OutputState): void {
+    for (const { id } of this.#parts.operations.ofExecution(executionId)) this.#parts.readers.end(id, state);
   }
 
   /** Tells whoever watches an operation of the execution (or only `operationId`) how it stands. */

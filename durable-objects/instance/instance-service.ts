@@ -7,7 +7,13 @@ import {
   LeaseProgress_Phase as Phase,
   type LeaseResult,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
-import type { Enqueue, ExecutionRequest, WatchRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import {
+  type Enqueue,
+  type ExecutionRequest,
+  OutputEvent_State as OutputState,
+  type ReadOutput,
+  type WatchRequest,
+} from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import type { SchedulerConfig } from "../../src/config/schema.ts";
 import type { InstanceShard } from "../../src/instance-object/operation-name.ts";
 import { log } from "../../src/log.ts";
@@ -15,11 +21,12 @@ import type { Happening, LeasePhase } from "../scheduler/events.ts";
 import { type PlatformRules, PropertyError, type Requirement, requirementOf } from "../scheduler/platform.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import type { EndedSnapshot, ExecutionSnapshot } from "../scheduler/snapshot.ts";
-import { agentDescription, refuseHello } from "./agent-description.ts";
+import { agentCapacity, agentDescription, refuseHello } from "./agent-description.ts";
 import { type AgentSockets, CLOSE } from "./agent-sockets.ts";
 import { type Cargo, Effects } from "./effects.ts";
 import { isCacheable, leaseReport } from "./lease-report.ts";
 import { Operations } from "./operations.ts";
+import type { OutputReaders } from "./output-readers.ts";
 import { endedSnapshot, executionSnapshot, requestFacts } from "./records.ts";
 import { platformRules, schedulerLimits } from "./scheduler-settings.ts";
 import { invalidPlatform, unknownOperation } from "./status.ts";
@@ -42,6 +49,7 @@ export interface InstanceServiceParts {
   readonly storage: InstanceStorage;
   readonly agents: AgentSockets;
   readonly watchers: Watchers;
+  readonly readers: OutputReaders;
   /** Puts the result of a successful, cacheable execution into the action cache. */
   readonly cacheResult: (request: ExecutionRequest, response: ExecuteResponse) => Promise<void>;
   /** Lets work go on after the event that started it. */
@@ -69,6 +77,7 @@ export class InstanceService {
       operations: this.operations,
       agents: parts.agents,
       watchers: parts.watchers,
+      readers: parts.readers,
       agentName: (agentId) => this.#agentName(agentId),
       publish: (executionId, request, response) => {
         parts.waitUntil(this.#publish(executionId, request, response));
@@ -101,6 +110,21 @@ export class InstanceService {
     if (others.length === 0) this.#step({ type: "operation_watched", operationId, watched: false });
   }
 
+  /** A request of a socket that reads the output of `operationId`. */
+  readOutput(socket: WebSocket, operationId: string, request: ReadOutput): void {
+    const { readers } = this.#parts;
+    const executionId = this.#scheduler.executionOf(operationId);
+    const snapshot = executionId === undefined ? undefined : this.#scheduler.snapshot(executionId);
+    if (snapshot?.lease !== undefined) {
+      readers.request(socket, { leaseId: snapshot.lease.id, agentId: snapshot.lease.agentId }, request);
+    } else if (snapshot !== undefined) {
+      readers.tell(socket, { state: OutputState.LOST });
+    } else {
+      const known = this.operations.get(operationId) !== undefined;
+      readers.tell(socket, { state: known ? OutputState.ENDED : OutputState.UNKNOWN });
+    }
+  }
+
   /** A message of an agent; one that makes no sense closes its socket. */
   hearAgent(socket: WebSocket, { message }: AgentMessage): void {
     if (message.case === "hello") {
@@ -121,6 +145,12 @@ export class InstanceService {
         break;
       case "drain":
         this.#drain(agentId);
+        break;
+      case "capacity":
+        this.#step({ type: "agent_capacity", agentId, ...agentCapacity(message.value) });
+        break;
+      case "output":
+        this.#parts.readers.answer(message.value);
         break;
       case undefined:
         // A newer agent's message: additions are allowed to be ignored.

@@ -56,6 +56,8 @@ export function leaseReport(result: LeaseResult, facts: LeaseFacts): LeaseReport
       return { outcome: "handed_back", message, response: undefined };
     case Outcome.CANCELLED:
       return { outcome: "cancelled", message, response: undefined };
+    case Outcome.BUSY:
+      return { outcome: "busy", message, response: undefined };
     case Outcome.UNSPECIFIED:
       return malformed("it reported no outcome");
     default:

@@ -25,7 +25,7 @@ export class Agents {
       id: description.id,
       name: description.name,
       offer: description.offer,
-      maxActions: description.maxActions,
+      maxActions: actionLimit(description),
       connected: false,
       draining: false,
       lastHeardMs: nowMs,
@@ -44,11 +44,23 @@ export class Agents {
   describe(agent: Agent, description: AgentDescription): void {
     agent.name = description.name;
     agent.offer = description.offer;
-    agent.maxActions = description.maxActions;
+    agent.maxActions = actionLimit(description);
     agent.freeMilli.clear();
     for (const [name, amountMilli] of description.offer.capacityMilli) agent.freeMilli.set(name, amountMilli);
     for (const lease of agent.leases.values()) use(agent, lease, -1);
     for (const root of [...description.inputRoots].reverse()) this.remember(agent, root);
+  }
+
+  /** The agent may be used so much from now on. What runs there may already be more. */
+  setCapacity(agent: Agent, maxActions: number, capacityMilli: ReadonlyMap<string, number>): void {
+    agent.maxActions = maxActions;
+    for (const [name, amountMilli] of capacityMilli) agent.freeMilli.set(name, amountMilli);
+    for (const lease of agent.leases.values()) {
+      for (const { name, amountMilli } of lease.group.requirement.minimum) {
+        if (capacityMilli.has(name)) agent.freeMilli.set(name, (agent.freeMilli.get(name) ?? 0) - amountMilli);
+      }
+    }
+    this.refresh(agent);
   }
 
   /** The agent must not have leases. */
@@ -175,7 +187,11 @@ export function canTake(agent: Agent, group: Group): boolean {
 }
 
 export function hasSlot(agent: Agent): boolean {
-  return agent.connected && !agent.draining && (agent.maxActions === 0 || agent.leases.size < agent.maxActions);
+  return agent.connected && !agent.draining && agent.leases.size < agent.maxActions;
+}
+
+function actionLimit({ maxActions }: AgentDescription): number {
+  return maxActions === 0 ? Infinity : maxActions;
 }
 
 function use(agent: Agent, lease: Lease, sign: 1 | -1): void {

@@ -5,7 +5,7 @@ export type LeasePhase = "fetching_inputs" | "executing" | "uploading_outputs";
 
 /** How a lease ended, as the agent reports it. */
 export type LeaseOutcome =
-  "completed" | "timed_out" | "refused" | "infrastructure_failure" | "handed_back" | "cancelled";
+  "completed" | "timed_out" | "refused" | "infrastructure_failure" | "handed_back" | "cancelled" | "busy";
 
 /** What an agent says of itself when it connects. */
 export interface AgentDescription {
@@ -50,6 +50,15 @@ export type Happening =
   /** It was alive at `nowMs`, which may be past. */
   | { readonly type: "agent_heard"; readonly agentId: string }
   | { readonly type: "agent_draining"; readonly agentId: string }
+  /** It shares itself between several schedulers, and this one may now use so much of it, leases that run included. */
+  | {
+      readonly type: "agent_capacity";
+      readonly agentId: string;
+      /** Infinity for as many as the minimum properties allow. */
+      readonly maxActions: number;
+      /** Thousandths of minimum properties; one that is left out stays as it was. */
+      readonly capacityMilli: ReadonlyMap<string, number>;
+    }
   | { readonly type: "lease_progress"; readonly agentId: string; readonly leaseId: string; readonly phase: LeasePhase }
   | {
       readonly type: "lease_ended";

@@ -62,6 +62,12 @@ export function endLease(
         stopWork(state, agent);
         lose(state, execution, { kind: "returned", message: `agent ${agent.name} handed it back: ${message}` });
         break;
+      case "busy":
+        // It is full with leases of other schedulers. Until it says how much of it is free it gets nothing more.
+        agent.maxActions = Math.min(agent.maxActions, agent.leases.size);
+        state.agents.refresh(agent);
+        lose(state, execution, { kind: "returned", message: `agent ${agent.name} was full` });
+        break;
       case "cancelled":
         // The scheduler cancels only what no execution waits for any more, so the agent did this by itself.
         lose(state, execution, {

@@ -78,18 +78,27 @@ export function requirementOf(properties: readonly PlatformProperty[], rules: Pl
 /** What an agent's properties offer under `rules`. A `minimum` that is no number offers nothing: agents aren't trusted. */
 export function offerOf(properties: readonly PlatformProperty[], rules: PlatformRules): Offer {
   const values = new Map<string, Set<string>>();
-  const capacityMilli = new Map<string, number>();
+  const amounts: PlatformProperty[] = [];
   for (const { name, value } of properties) {
     if (rules.kinds.get(name) === "minimum") {
-      const amountMilli = milliOf(value);
-      if (amountMilli !== undefined) capacityMilli.set(name, Math.max(amountMilli, capacityMilli.get(name) ?? 0));
+      amounts.push({ name, value });
     } else {
       const known = values.get(name);
       if (known === undefined) values.set(name, new Set([value]));
       else known.add(value);
     }
   }
-  return { values, capacityMilli };
+  return { values, capacityMilli: amountsOf(amounts) };
+}
+
+/** Amounts of minimum properties, in thousandths; those that are no numbers are left out. */
+export function amountsOf(properties: readonly PlatformProperty[]): Map<string, number> {
+  const amounts = new Map<string, number>();
+  for (const { name, value } of properties) {
+    const amountMilli = milliOf(value);
+    if (amountMilli !== undefined) amounts.set(name, Math.max(amountMilli, amounts.get(name) ?? 0));
+  }
+  return amounts;
 }
 
 /** Whether an agent with `offer` could run such an action when nothing else runs there. */

@@ -2,6 +2,7 @@ import { abandonOperation, cancelOperation, enqueue, setWatched } from "./client
 import { connectAgent, disconnectAgent, loseAgent } from "./connections.ts";
 import { hear } from "./heartbeat.ts";
 import { stopWork } from "./availability.ts";
+import { dispatchAgent } from "./dispatch.ts";
 import { complete, failUnmatched, forgetEnded } from "./endings.ts";
 import type { Decision, SchedulerEvent } from "./events.ts";
 import { endLease, expireLease, progress } from "./leases.ts";
@@ -55,6 +56,12 @@ export class Scheduler {
       case "agent_draining":
         this.#withAgent(event.agentId, (agent) => {
           stopWork(state, agent);
+        });
+        break;
+      case "agent_capacity":
+        this.#withAgent(event.agentId, (agent) => {
+          state.agents.setCapacity(agent, event.maxActions, event.capacityMilli);
+          dispatchAgent(state, agent);
         });
         break;
       case "lease_progress":

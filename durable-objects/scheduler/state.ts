@@ -65,6 +65,7 @@ export interface Agent {
   readonly id: string;
   name: string;
   offer: Offer;
+  /** How many leases it may have now; Infinity for as many as the minimum properties allow. */
   maxActions: number;
   connected: boolean;
   draining: boolean;

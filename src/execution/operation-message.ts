@@ -11,6 +11,22 @@ import { type Operation, OperationSchema } from "../../protos/gen/google/longrun
 import type { Status } from "../../protos/gen/google/rpc/status_pb.ts";
 import type { ExecutionRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 
+/** One of the two streams that a command writes. */
+export type OutputStream = "stdout" | "stderr";
+
+/** The resource that ByteStream.Read serves while the action runs and after: `{operation name}/stdout`. */
+export function outputStreamName(operationName: string, stream: OutputStream): string {
+  return `${operationName}/${stream}`;
+}
+
+/** Undefined if the resource name is none that `outputStreamName` makes. */
+export function parseOutputStreamName(name: string): { operationName: string; stream: OutputStream } | undefined {
+  const match = /^(.*(?:^|\/)operations\/[^/]+\/[^/]+)\/(stdout|stderr)$/.exec(name);
+  if (match === null) return undefined;
+  const [, operationName = "", stream] = match;
+  return { operationName, stream: stream === "stdout" ? "stdout" : "stderr" };
+}
+
 /** Where an execution stands, as its clients are told. */
 export type Standing =
   | { readonly stage: Stage.QUEUED | Stage.EXECUTING; readonly metadata: ExecutedActionMetadata }
@@ -27,6 +43,10 @@ export function operationMessage(name: string, request: ExecutionRequest, standi
   if (request.actionDigest !== undefined) metadata.actionDigest = request.actionDigest;
   const partial = "metadata" in standing ? standing.metadata : response?.result?.executionMetadata;
   if (partial !== undefined) metadata.partialExecutionMetadata = partial;
+  if (standing.stage === Stage.EXECUTING) {
+    metadata.stdoutStreamName = outputStreamName(name, "stdout");
+    metadata.stderrStreamName = outputStreamName(name, "stderr");
+  }
   return create(OperationSchema, {
     name,
     metadata: anyPack(ExecuteOperationMetadataSchema, metadata),

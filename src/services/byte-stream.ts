@@ -6,6 +6,8 @@ import { WriteRequests } from "../byte-stream/write-requests.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
+import { liveOutput } from "../execution/live-output.ts";
+import { parseOutputStreamName } from "../execution/operation-message.ts";
 import { serveInstance, type ServedInstance } from "../served-instance.ts";
 
 /** How many bytes a ReadResponse has: few enough to begin soon, enough to make its envelope not count. */
@@ -13,7 +15,14 @@ const READ_CHUNK_BYTES = 256 << 10;
 
 export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
   return {
-    async *read(request) {
+    async *read(request, context) {
+      const output = parseOutputStreamName(request.resourceName);
+      if (output !== undefined) {
+        const { operationName, stream } = output;
+        const chunks = liveOutput(env, operationName, stream, outputOffset(request), context.signal);
+        for await (const data of chunks) yield { data };
+        return;
+      }
       const name = parseReadName(request.resourceName);
       const { instance, digest } = resolve(env, name);
       const range = readRange(request, digest);
@@ -61,6 +70,16 @@ function resolveUpload(env: Env, resourceName: string): { instance: ServedInstan
   const name = parseUploadName(resourceName);
   const { instance, digest } = resolve(env, name);
   return { instance, upload: { instance: name.instanceName, clientUploadId: name.clientUploadId, digest } };
+}
+
+/** Where in an action's output to begin. How much there will be is not known, so any offset may come to be in it. */
+function outputOffset({ readLimit, readOffset }: ReadRequest): number {
+  if (readLimit !== 0n)
+    throw new ConnectError("read_limit is not supported for an action's output", Code.InvalidArgument);
+  if (readOffset < 0n || readOffset > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new ConnectError(`read_offset ${readOffset} is out of range`, Code.OutOfRange);
+  }
+  return Number(readOffset);
 }
 
 function readRange(

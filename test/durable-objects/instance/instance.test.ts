@@ -5,14 +5,18 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import {
+  ExecuteOperationMetadataSchema,
+  ExecutionStage_Value as Stage,
+} from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { PreconditionFailureSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
-import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
-import { type ActionOptions, prepareAction } from "../../e2e/action.ts";
+import { LeaseResult_Outcome as Outcome, OutputRequest_Stream } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { type ActionOptions, blobOf, prepareAction } from "../../e2e/action.ts";
 import { type Clients, clientsOver, INSTANCE, upload } from "../../e2e/clients.ts";
 import { startWorker, type TestWorker } from "../../worker.ts";
 import { ExecutionStream, stageOf } from "./execution-stream.ts";
 import { ScriptedAgent } from "./scripted-agent.ts";
+import { TextStream } from "./text-stream.ts";
 
 /** Timeouts so short that the tests which wait for them are quick, and so long that the others never meet them. */
 function config(scheduler: Record<string, unknown>): string {
@@ -333,6 +337,59 @@ describe("the Instance object", () => {
       const stream = new ExecutionStream(clients.execution.waitExecution({ name }));
       await expect(stream.next()).rejects.toMatchObject({ code: Code.NotFound });
     }
+  });
+
+  test("a running action's output is read as it is written, and its rest from the result", async () => {
+    const agent = await connect("chatty");
+    const stream = await execute(clients);
+    const { leaseId } = await agent.next("lease");
+    const { metadata, name } = await stream.until(Stage.EXECUTING);
+    const names = metadata && anyUnpack(metadata, ExecuteOperationMetadataSchema);
+    expect(names).toMatchObject({ stdoutStreamName: `${name}/stdout`, stderrStreamName: `${name}/stderr` });
+    const output = new TextStream(clients.byteStream.read({ resourceName: `${name}/stdout` }));
+    const first = output.next();
+    const request = await agent.next("outputRequest");
+    expect(request).toMatchObject({ leaseId, stream: OutputRequest_Stream.STDOUT, offset: 0n });
+    agent.answer(request, "one ");
+    // An answer that comes twice, as one to a repeated request may, is read once.
+    agent.answer(request, "one ");
+    await expect(first).resolves.toBe("one ");
+    const second = output.next();
+    const more = await agent.next("outputRequest");
+    expect(more.offset).toBe(4n);
+    agent.answer(more, "two ");
+    await expect(second).resolves.toBe("two ");
+
+    const rest = output.rest();
+    agent.answer(await agent.next("outputRequest"), "");
+    const stdout = blobOf("one two three");
+    await upload(clients, [stdout]);
+    agent.end(leaseId, { outcome: Outcome.COMPLETED, actionResult: { stdoutDigest: stdout.digest } });
+    await expect(rest).resolves.toBe("three");
+    await stream.response();
+    await expect(
+      new TextStream(clients.byteStream.read({ resourceName: `${name}/stdout`, readOffset: 4n })).rest(),
+    ).resolves.toBe("two three");
+    await expect(new TextStream(clients.byteStream.read({ resourceName: `${name}/stderr` })).rest()).resolves.toBe("");
+    expect(agent.pending("outputRequest")).toBe(0);
+  });
+
+  test("a reader of an attempt that is lost is told so", async () => {
+    const agent = await connect("chatty-loser");
+    const stream = await execute(clients);
+    const { leaseId } = await agent.next("lease");
+    const { name } = await stream.until(Stage.EXECUTING);
+    const output = new TextStream(clients.byteStream.read({ resourceName: `${name}/stderr` }));
+    const lost = output.rest();
+    await agent.next("outputRequest");
+    agent.end(leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status: { code: 13, message: "oops" } });
+    await expect(lost).rejects.toMatchObject({ code: Code.Unavailable });
+    agent.complete((await agent.next("lease")).leaseId);
+    await stream.response();
+    const unknown = `main/operations/0/00000000-0000-0000-0000-000000000000/stdout`;
+    await expect(new TextStream(clients.byteStream.read({ resourceName: unknown })).rest()).rejects.toMatchObject({
+      code: Code.NotFound,
+    });
   });
 
   test("operations are listed page by page", async () => {

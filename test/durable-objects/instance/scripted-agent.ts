@@ -8,6 +8,7 @@ import {
   type Lease,
   LeaseResult_Outcome as Outcome,
   type LeaseResultSchema,
+  type OutputRequest,
   type Welcome,
 } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
 
@@ -17,6 +18,7 @@ interface Received {
   lease: Lease;
   cancel: CancelLease;
   acknowledgement: { leaseId: string };
+  outputRequest: OutputRequest;
   closed: { code: number; reason: string };
 }
 
@@ -29,6 +31,7 @@ export class ScriptedAgent {
     lease: [],
     cancel: [],
     acknowledgement: [],
+    outputRequest: [],
     closed: [],
   };
   readonly #waiting: { [K in keyof Received]: ((item: Received[K]) => void)[] } = {
@@ -36,6 +39,7 @@ export class ScriptedAgent {
     lease: [],
     cancel: [],
     acknowledgement: [],
+    outputRequest: [],
     closed: [],
   };
 
@@ -58,6 +62,9 @@ export class ScriptedAgent {
           break;
         case "acknowledgement":
           this.#receive("acknowledgement", message.value);
+          break;
+        case "outputRequest":
+          this.#receive("outputRequest", message.value);
           break;
         case undefined:
           throw new Error("the object sent an empty message");
@@ -118,6 +125,12 @@ export class ScriptedAgent {
 
   complete(leaseId: string, exitCode = 0): void {
     this.end(leaseId, { outcome: Outcome.COMPLETED, actionResult: { exitCode } });
+  }
+
+  /** Answers a request for output with what there is after its offset; "" says that the command has ended. */
+  answer({ offset, requestId }: OutputRequest, text: string): void {
+    const data = new TextEncoder().encode(text);
+    this.send({ case: "output", value: { requestId, offset, data, end: text === "" } });
   }
 
   async close(): Promise<void> {
