@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Logger } from "pino";
 import type { HelloSchema, InstanceMessage } from "../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { openCas } from "./blobs/cas.ts";
@@ -70,7 +71,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       onReady = undefined;
     },
     onMessage: (message) => {
-      handleMessage(message, leases);
+      handleMessage(message, leases, logger);
     },
   });
 
@@ -97,7 +98,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 }
 
 /** Acts on a message of the object. */
-function handleMessage(message: InstanceMessage["message"], leases: HeldLeases): void {
+function handleMessage(message: InstanceMessage["message"], leases: HeldLeases, logger: Logger): void {
   switch (message.case) {
     case "lease":
       leases.accept(message.value);
@@ -108,9 +109,8 @@ function handleMessage(message: InstanceMessage["message"], leases: HeldLeases):
     case "acknowledgement":
       leases.acknowledge(message.value.leaseId);
       break;
-    case "welcome":
-    case undefined:
-      break;
+    default:
+      logger.debug({ message: message.case }, "ignored a message that this agent has no use for");
   }
 }
 

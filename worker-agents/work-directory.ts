@@ -1,6 +1,7 @@
-import { access, chmod, constants, mkdir, readdir, realpath, rm } from "node:fs/promises";
+import { access, constants, mkdir, readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { removeTree } from "./remove-tree.ts";
 import { errorMessage, systemErrorCode } from "./system-error.ts";
 
 /** The work directory can't be used. The message names it and says why. */
@@ -77,31 +78,10 @@ export class WorkDirectory {
 
   async #remove(path: string): Promise<void> {
     try {
-      await removeAll(path);
+      await removeTree(path);
     } catch (error) {
       this.#logger.warn({ path, error: errorMessage(error) }, "cannot remove what an action left behind");
     }
-  }
-}
-
-async function removeAll(path: string): Promise<void> {
-  // A killed process may still be on its way out, and create files: hence the retries.
-  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 };
-  try {
-    await rm(path, options);
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code !== "EACCES" && code !== "EPERM") throw error;
-    await makeDirectoriesWritable(path);
-    await rm(path, options);
-  }
-}
-
-/** Commands may take their own permissions away; only directories matter to removal. */
-async function makeDirectoriesWritable(path: string): Promise<void> {
-  await chmod(path, 0o700);
-  for (const entry of await readdir(path, { withFileTypes: true })) {
-    if (entry.isDirectory()) await makeDirectoriesWritable(join(path, entry.name));
   }
 }
 

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { appendFileSync, closeSync, fstatSync, ftruncateSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
 import type { CommandEnd, CommandRun } from "./messages.ts";
 import { GROUP_OPTIONS, killGroup, killRest } from "./process-group.ts";
+import { StdioFiles } from "./stdio-files.ts";
 
 /** How often the size of the output streams is looked at while the command runs. */
 const STDIO_CHECK_INTERVAL_MS = 500;
@@ -14,15 +14,10 @@ const KILL_GRACE_MS = 10_000;
 /** setTimeout fires at once for more; 24 days is for ever. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What a shell reports when `ulimit -f` is passed. */
+/** What a shell reports for a program that passed `ulimit -f`. */
 const EXIT_FILE_TOO_LARGE = 128 + constants.signals.SIGXFSZ;
 const EXIT_CANNOT_EXECUTE = 126;
 const EXIT_NOT_FOUND = 127;
-
-export interface RunningCommand {
-  /** Kills the command and all that it started; `onEnd` is called once it has gone. */
-  kill(): void;
-}
 
 export interface CommandEvents {
   onEnd(end: CommandEnd): void;
@@ -31,142 +26,127 @@ export interface CommandEvents {
 }
 
 /**
- * Starts one command with its output streams going straight to files, so that their bytes never pass through this
- * process and a background process that keeps a stream open delays nothing. Exactly one of `events` is called, later.
+ * One command, from its start to its end. Calls exactly one of its events, not before the constructor has returned.
  *
- * This is synchronous on purpose: it is for a process that does nothing else, and one synchronous call of the file
- * system costs half the CPU of an asynchronous one.
+ * All is synchronous, on purpose: it is for a process that does nothing else, and a synchronous call of the file system
+ * costs half the CPU of an asynchronous one.
  */
-export function runCommand(command: CommandRun, events: CommandEvents): RunningCommand {
-  const [stdout, stderr] = openStreams(command);
-  const startedAtMs = Date.now();
-  const startedAt = performance.now();
-  let timers: NodeJS.Timeout[] = [];
-  let timedOut = false;
-  let tooLong: string | undefined;
-  let over = false;
+export class RunningCommand {
+  readonly #command: CommandRun;
+  readonly #events: CommandEvents;
+  readonly #stdio: StdioFiles;
+  readonly #startedAtMs = Date.now();
+  readonly #startedAt = performance.now();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #child: ChildProcess | undefined;
+  #killed = false;
+  #timedOut = false;
+  #over = false;
 
-  const finish = (report: () => void): void => {
-    if (over) return;
-    over = true;
-    timers.forEach(clearTimeout);
+  /** @throws if the files of the streams can't be created */
+  constructor(command: CommandRun, events: CommandEvents) {
+    this.#command = command;
+    this.#events = events;
+    this.#stdio = new StdioFiles(command);
     try {
-      report();
+      this.#start();
     } catch (error) {
-      events.onFailure(errorMessage(error));
-    } finally {
-      closeSync(stdout);
-      closeSync(stderr);
+      setImmediate(() => {
+        this.#notStarted(error);
+      });
     }
-  };
+  }
 
-  const end = (exitCode: number): void => {
+  #start(): void {
+    const [program = "", ...args] = this.#command.arguments;
+    const child = spawn(program, args, {
+      ...GROUP_OPTIONS,
+      cwd: this.#command.workingDirectory,
+      env: this.#command.environment,
+      stdio: ["ignore", this.#stdio.stdout, this.#stdio.stderr],
+    });
+    this.#child = child;
+    child.on("error", (error) => {
+      this.#notStarted(error);
+    });
+    child.on("exit", (code, signal) => {
+      killRest(child);
+      this.#finish(() => this.#endWith(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    });
+    const timeLimit = setTimeout(
+      () => {
+        this.#timedOut = !this.#killed;
+        this.kill();
+      },
+      Math.min(this.#command.timeoutMs, MAX_TIMER_MS),
+    );
+    const sizeCheck = setInterval(() => {
+      if (this.#stdio.tooLong() !== undefined) this.kill();
+    }, STDIO_CHECK_INTERVAL_MS);
+    this.#timers.push(timeLimit, sizeCheck);
+  }
+
+  /** Kills the command and all that it started; its end is reported once it has gone. */
+  kill(): void {
+    if (this.#killed || this.#child === undefined) return;
+    this.#killed = true;
+    const { pid = 0 } = this.#child;
+    killGroup(this.#child);
+    const grace = setTimeout(() => {
+      this.#finish(() => `process ${pid} is still there ${KILL_GRACE_MS / 1000} s after it was killed`);
+    }, KILL_GRACE_MS);
+    this.#timers.push(grace);
+  }
+
+  #endWith(exitCode: number): CommandEnd {
     const endedAtMs = Date.now();
-    const durationMs = performance.now() - startedAt;
-    tooLong ??= streamBeyondLimit();
+    const durationMs = performance.now() - this.#startedAt;
+    const tooLong = this.#stdio.tooLong();
     if (tooLong !== undefined) {
-      for (const stream of [stdout, stderr]) {
-        if (fstatSync(stream).size > command.maxStdioBytes) ftruncateSync(stream, command.maxStdioBytes);
-      }
-      notice(`killed: it wrote more than ${command.maxStdioBytes} bytes to ${tooLong}, and the rest is cut off`);
+      this.#stdio.cut();
+      this.#stdio.notice(
+        `${tooLong} is longer than ${this.#command.maxStdioBytes} bytes: killed, and the rest cut off`,
+      );
     }
-    events.onEnd({
-      exitCode: tooLong === undefined || timedOut ? exitCode : EXIT_FILE_TOO_LARGE,
-      timedOut,
-      startedAtMs,
+    return {
+      exitCode: tooLong === undefined || this.#timedOut ? exitCode : EXIT_FILE_TOO_LARGE,
+      timedOut: this.#timedOut,
+      startedAtMs: this.#startedAtMs,
       endedAtMs,
       durationMs,
-      stdoutBytes: fstatSync(stdout).size,
-      stderrBytes: fstatSync(stderr).size,
-    });
-  };
-
-  /** Says something to whoever reads the command's stderr. */
-  const notice = (text: string): void => {
-    appendFileSync(stderr, `remex: ${command.arguments[0] ?? ""}: ${text}\n`);
-  };
-
-  const streamBeyondLimit = (): string | undefined => {
-    if (fstatSync(stdout).size > command.maxStdioBytes) return "stdout";
-    if (fstatSync(stderr).size > command.maxStdioBytes) return "stderr";
-    return undefined;
-  };
-
-  const notStarted = (error: unknown): void => {
-    const refusal = refusalByOperatingSystem(error);
-    finish(() => {
-      if (refusal === undefined) {
-        events.onFailure(`cannot start ${command.arguments[0] ?? ""}: ${errorMessage(error)}`);
-        return;
-      }
-      notice(refusal.text);
-      end(refusal.exitCode);
-    });
-  };
-
-  let child: ChildProcess | undefined;
-  try {
-    child = spawn(command.arguments[0] ?? "", command.arguments.slice(1), {
-      ...GROUP_OPTIONS,
-      cwd: command.workingDirectory,
-      env: command.environment,
-      stdio: ["ignore", stdout, stderr],
-    });
-  } catch (error) {
-    setImmediate(notStarted, error);
-    return { kill: () => undefined };
+      ...this.#stdio.sizes(),
+    };
   }
-  const started = child;
 
-  let killed = false;
-  const kill = (): void => {
-    if (killed || over) return;
-    killed = true;
-    killGroup(started);
-    timers.push(
-      setTimeout(() => {
-        finish(() => {
-          events.onFailure(`process ${started.pid ?? 0} is still there ${KILL_GRACE_MS / 1000} s after it was killed`);
-        });
-      }, KILL_GRACE_MS),
-    );
-  };
-
-  started.on("error", notStarted);
-  started.on("exit", (code, signal) => {
-    killRest(started);
-    finish(() => {
-      end(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+  #notStarted(error: unknown): void {
+    const refusal = refusalByOperatingSystem(error);
+    this.#finish(() => {
+      if (refusal === undefined) return `cannot start ${this.#command.arguments[0] ?? ""}: ${errorMessage(error)}`;
+      this.#stdio.notice(refusal.text);
+      return this.#endWith(refusal.exitCode);
     });
-  });
-  timers = [
-    setTimeout(
-      () => {
-        timedOut = !killed;
-        kill();
-      },
-      Math.min(command.timeoutMs, MAX_TIMER_MS),
-    ),
-    setInterval(() => {
-      tooLong ??= streamBeyondLimit();
-      if (tooLong !== undefined) kill();
-    }, STDIO_CHECK_INTERVAL_MS),
-  ];
-  return { kill };
-}
+  }
 
-function openStreams({ stdoutPath, stderrPath }: CommandRun): [number, number] {
-  const stdout = openSync(stdoutPath, "ax", 0o600);
-  try {
-    return [stdout, openSync(stderrPath, "ax", 0o600)];
-  } catch (error) {
-    closeSync(stdout);
-    throw error;
+  /** Tells how it ended, once; a text says how the machine failed. */
+  #finish(describe: () => CommandEnd | string): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    let end: CommandEnd | string;
+    try {
+      end = describe();
+      // Before anyone is told: the files may be removed from then on.
+      this.#stdio.close();
+    } catch (error) {
+      end = errorMessage(error);
+    }
+    if (typeof end === "string") this.#events.onFailure(end);
+    else this.#events.onEnd(end);
   }
 }
 
 /** How a shell reports that the operating system would not run a program; undefined if the machine is at fault. */
-function refusalByOperatingSystem(error: unknown): { exitCode: number; text: string } | undefined {
+function refusalByOperatingSystem(error: unknown): { readonly exitCode: number; readonly text: string } | undefined {
   switch (systemErrorCode(error)) {
     case "ENOENT":
     case "ENOTDIR":

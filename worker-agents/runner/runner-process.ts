@@ -2,7 +2,7 @@
 
 import type { FromRunner } from "./messages.ts";
 import { isToRunner } from "./messages.ts";
-import { runCommand, type RunningCommand } from "./run-command.ts";
+import { RunningCommand } from "./run-command.ts";
 import { errorMessage } from "../system-error.ts";
 
 const running = new Map<number, RunningCommand>();
@@ -20,20 +20,19 @@ process.on("message", (message: unknown) => {
     running.get(id)?.kill();
     return;
   }
-  try {
-    running.set(
-      id,
-      runCommand(message.command, {
-        onEnd: (end) => {
-          send({ type: "ended", id, end });
-        },
-        onFailure: (text) => {
-          send({ type: "failed", id, message: text });
-        },
-      }),
-    );
-  } catch (error) {
+  const fail = (error: unknown): void => {
     send({ type: "failed", id, message: errorMessage(error) });
+  };
+  try {
+    const command = new RunningCommand(message.command, {
+      onEnd: (end) => {
+        send({ type: "ended", id, end });
+      },
+      onFailure: fail,
+    });
+    running.set(id, command);
+  } catch (error) {
+    fail(error);
   }
 });
 

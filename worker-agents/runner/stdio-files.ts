@@ -1,0 +1,59 @@
+import { appendFileSync, closeSync, fstatSync, ftruncateSync, openSync, unlinkSync } from "node:fs";
+import type { CommandRun } from "./messages.ts";
+
+/**
+ * The files that a command's output streams go to directly: their bytes never pass through this process, and a
+ * background process that keeps a stream open delays nothing.
+ */
+export class StdioFiles {
+  readonly stdout: number;
+  readonly stderr: number;
+  readonly #command: CommandRun;
+
+  /** Creates both. */
+  constructor(command: CommandRun) {
+    this.#command = command;
+    // Appending, so that what is cut off stays off, and what is added comes after what the command wrote.
+    this.stdout = openSync(command.stdoutPath, "ax", 0o600);
+    try {
+      this.stderr = openSync(command.stderrPath, "ax", 0o600);
+    } catch (error) {
+      closeSync(this.stdout);
+      throw error;
+    }
+  }
+
+  sizes(): { readonly stdoutBytes: number; readonly stderrBytes: number } {
+    return { stdoutBytes: fstatSync(this.stdout).size, stderrBytes: fstatSync(this.stderr).size };
+  }
+
+  /** The name of a stream that is longer than it may be. */
+  tooLong(): "stdout" | "stderr" | undefined {
+    const { maxStdioBytes } = this.#command;
+    const { stdoutBytes, stderrBytes } = this.sizes();
+    if (stdoutBytes > maxStdioBytes) return "stdout";
+    return stderrBytes > maxStdioBytes ? "stderr" : undefined;
+  }
+
+  /** Cuts off what is too long. */
+  cut(): void {
+    const { maxStdioBytes } = this.#command;
+    const { stdoutBytes, stderrBytes } = this.sizes();
+    if (stdoutBytes > maxStdioBytes) ftruncateSync(this.stdout, maxStdioBytes);
+    if (stderrBytes > maxStdioBytes) ftruncateSync(this.stderr, maxStdioBytes);
+  }
+
+  /** Says something to whoever reads the command's stderr. */
+  notice(text: string): void {
+    appendFileSync(this.stderr, `remex: ${this.#command.arguments[0] ?? ""}: ${text}\n`);
+  }
+
+  /** Closes both, and removes one that is empty: most are, and nobody has to look at them then. */
+  close(): void {
+    const { stdoutBytes, stderrBytes } = this.sizes();
+    closeSync(this.stdout);
+    closeSync(this.stderr);
+    if (stdoutBytes === 0) unlinkSync(this.#command.stdoutPath);
+    if (stderrBytes === 0) unlinkSync(this.#command.stderrPath);
+  }
+}
