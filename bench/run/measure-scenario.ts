@@ -1,0 +1,161 @@
+import { ConnectError } from "@connectrpc/connect";
+import type { Baseline } from "../baselines/baseline.ts";
+import { priceOf } from "../bill/bill.ts";
+import type { Caller } from "../calls/caller.ts";
+import { closedLoop, codeName, type LoopResult, WrongAnswer } from "../load/closed-loop.ts";
+import { median } from "../load/quantile.ts";
+import { summarize } from "../load/summary.ts";
+import { type LocalRemex, WORKER_PART } from "../remex/local-remex.ts";
+import type { Need, Scenario, Target, Workload } from "../scenarios/scenario.ts";
+import { addUsage, largest, NO_USAGE, observedRun, type Usage, watchMemory } from "./observed-run.ts";
+import type { BaselineReport, ScenarioBill, ScenarioReport, SkippedScenario } from "./report.ts";
+
+/** What scenarios are measured with. */
+export interface Session {
+  readonly target: Target;
+  readonly runs: number;
+  /** A caller of the target with so many connections. */
+  connect(connections: number): Caller;
+  /** The Worker itself, where it is known. */
+  readonly direct: Caller | undefined;
+  /** Remex, if the bench has started it. */
+  readonly remex: LocalRemex | undefined;
+  /** How long completed operations are kept there, after which their rows are deleted. */
+  readonly retentionMs: number;
+  /** The scenario's baseline, started if need be; undefined if it is not to be measured. */
+  baseline(scenario: Scenario): Promise<Baseline | undefined>;
+}
+
+/** HTTP/2 servers commonly take 100 calls at once on a connection; further ones would wait in the client. */
+const CALLS_PER_CONNECTION = 100;
+
+/** How much of a run comes before the first one that counts. */
+const WARM_UP_SHARE = 0.25;
+
+/** Nothing is counted for so long before and after a run. */
+const QUIET_MS = 300;
+
+/**
+ * Prepares a scenario, warms it up and runs it; run by run in turn with what it is compared with, so that what the
+ * machine does beside hits them alike.
+ */
+export async function measureScenario(scenario: Scenario, session: Session): Promise<ScenarioReport | SkippedScenario> {
+  const { name } = scenario;
+  const unmet = scenario.needs?.find((need) => !isMet(need, session.target));
+  if (unmet !== undefined) return { name, reason: `the server offers no ${unmet} for this instance` };
+  let workload: Workload;
+  try {
+    workload = await scenario.prepare(session.target);
+  } catch (error) {
+    return { name, reason: `it could not be prepared: ${failure(error)}` };
+  }
+  const caller = session.connect(Math.ceil(scenario.concurrency / CALLS_PER_CONNECTION));
+  try {
+    return await measure(scenario, workload, caller, session);
+  } finally {
+    caller.close();
+  }
+}
+
+async function measure(
+  scenario: Scenario,
+  workload: Workload,
+  caller: Caller,
+  session: Session,
+): Promise<ScenarioReport> {
+  const { remex } = session;
+  const direct = scenario.direct === true ? session.direct : undefined;
+  const baseline = await session.baseline(scenario);
+  const quietMs = QUIET_MS + (scenario.needs?.includes("execution") === true ? 2 * session.retentionMs : 0);
+
+  const load = async (through: Caller, count: number): Promise<() => Promise<LoopResult>> => {
+    const operations = await workload.operations(through, count);
+    return () => closedLoop(operations, scenario.concurrency);
+  };
+
+  const warmUp = Math.ceil(scenario.operations * WARM_UP_SHARE);
+  await (
+    await load(caller, warmUp)
+  )();
+  if (direct !== undefined) await (await load(direct, warmUp))();
+  if (baseline !== undefined) await baseline.run(scenario, warmUp);
+
+  const results: LoopResult[] = [];
+  const directResults: LoopResult[] = [];
+  const baselineResults: LoopResult[] = [];
+  let usage = NO_USAGE;
+  let baselineGrowthBytes: number | undefined;
+  for (let run = 0; run < session.runs; run++) {
+    const loop = await load(caller, scenario.operations);
+    if (remex === undefined) {
+      results.push(await loop());
+    } else {
+      const observed = await observedRun(remex, quietMs, loop);
+      results.push(observed.result);
+      usage = addUsage(usage, observed.usage);
+    }
+    if (direct !== undefined) directResults.push(await (await load(direct, scenario.operations))());
+    if (baseline !== undefined) {
+      const { value, growthBytes } = await watchMemory(baseline.pid, () => baseline.run(scenario, scenario.operations));
+      baselineResults.push(value);
+      baselineGrowthBytes = largest(baselineGrowthBytes, growthBytes);
+    }
+  }
+
+  return {
+    name: scenario.name,
+    operation: scenario.operation,
+    concurrency: scenario.concurrency,
+    operationsPerRun: scenario.operations,
+    bytesPerOperation: scenario.bytes,
+    result: summarize(results),
+    figures: medianFigures(results.map((result) => workload.figures?.(result) ?? {})),
+    cpuMsPerOperation: cpuPerOperation(usage, session.runs * scenario.operations),
+    workerdGrowthBytes: usage.workerdGrowthBytes,
+    bill: billOf(scenario, usage, session.runs * scenario.operations),
+    direct: direct && summarize(directResults),
+    baseline: baseline && baselineReport(baseline, baselineResults, baselineGrowthBytes),
+  };
+}
+
+function isMet(need: Need, { capabilities }: Target): boolean {
+  switch (need) {
+    case "execution":
+      return capabilities.executionCapabilities?.execEnabled === true;
+    case "action cache updates":
+      return capabilities.cacheCapabilities?.actionCacheUpdateCapabilities?.updateEnabled === true;
+  }
+}
+
+/** @throws what is neither an answer of the server nor a lack of one. */
+function failure(error: unknown): string {
+  if (error instanceof ConnectError) return `${codeName(error.code)}: ${error.rawMessage}`;
+  if (error instanceof WrongAnswer) return error.message;
+  throw error;
+}
+
+function medianFigures(runs: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const names = Object.keys(runs[0] ?? {});
+  return Object.fromEntries(names.map((name) => [name, median(runs.map((figures) => figures[name] ?? NaN))]));
+}
+
+function cpuPerOperation({ cpuMs }: Usage, operations: number): Record<string, number> | undefined {
+  if (cpuMs.size === 0) return undefined;
+  return Object.fromEntries([...cpuMs].map(([part, ms]) => [part, ms / operations]));
+}
+
+function billOf({ blobs }: Scenario, { counts, cpuMs }: Usage, operations: number): ScenarioBill | undefined {
+  if (counts === undefined) return undefined;
+  const units = operations * (blobs ?? 1);
+  // All that workerd uses, the objects and what plays R2 included: more than what the platform calls the Worker's CPU time.
+  const bill = priceOf(counts, cpuMs.get(WORKER_PART), units);
+  return { ...bill, unit: blobs === undefined ? "operation" : "blob", units, counts };
+}
+
+function baselineReport(
+  { name, operation }: Baseline,
+  results: readonly LoopResult[],
+  workerdGrowthBytes: number | undefined,
+): BaselineReport {
+  return { name, operation, result: summarize(results), workerdGrowthBytes };
+}
