@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Log, LogLevel, Miniflare } from "miniflare";
 import type { Logger } from "pino";
 import { errorCode, errorMessage, Fault } from "./fault.ts";
+import { logWorkerLine } from "./worker-log.ts";
 
 export interface LocalWorkerOptions {
   /** The bundled Worker: dist/worker.js. */
@@ -53,8 +54,8 @@ export async function startLocalWorker(options: LocalWorkerOptions): Promise<Loc
         // Else Miniflare asks the internet where on the globe this machine is.
         cf: false,
         log: new RuntimeLog(logger, options.onLost),
-        handleStructuredLogs: ({ level, message }: { level: string; message: string }) => {
-          logLine(logger, level, message);
+        handleStructuredLogs: (line: { level: string; message: string }) => {
+          logWorkerLine(logger, line.level, line.message);
         },
         unsafeHandleRuntimeRestart: () => {
           if (!options.stopping?.aborted) logger.warn("workerd died and was started again; nothing stored is lost");
@@ -128,12 +129,4 @@ class RuntimeLog extends Log {
     this.#logger.error({ err: error }, error.message);
     if (errorCode(error) === "ERR_RUNTIME_FAILURE") this.#onLost?.(error);
   }
-}
-
-function logLine(logger: Logger, level: string, message: string): void {
-  // workerd writes what it says about its own death at level "log".
-  if (level === "error") logger.error(message);
-  else if (level === "warn") logger.warn(message);
-  else if (level === "debug") logger.debug(message);
-  else logger.info(message);
 }

@@ -14,12 +14,7 @@ const PROGRAM = `
 `;
 
 it("aborts at the first signal and ends the process at the second", async () => {
-  const child = spawn(process.execPath, ["--input-type=module", "--eval", PROGRAM], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  onTestFinished(() => {
-    child.kill("SIGKILL");
-  });
+  const child = run(process.execPath, ["--input-type=module", "--eval", PROGRAM]);
   const exited = once(child, "exit");
   const lines = child.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false });
 
@@ -30,3 +25,34 @@ it("aborts at the first signal and ends the process at the second", async () => 
 
   expect(await exited).toEqual([1, null]);
 });
+
+it("aborts when the shell ends in which npm runs it", async () => {
+  // The `true` keeps the shell from becoming the program, as some shells do with their last command.
+  const command = `'${process.execPath}' --input-type=module --eval "$PROGRAM"; true`;
+  const shell = run("/bin/sh", ["-c", command], { PROGRAM, npm_lifecycle_event: "start" });
+  const lines = shell.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false });
+
+  expect((await lines.next()).value).toBe("ready\n");
+  shell.kill("SIGTERM");
+
+  expect((await lines.next()).value).toBe("aborted\n");
+});
+
+function run(command: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+  const child = spawn(command, args, {
+    // A group of its own, all of which the test can end.
+    detached: true,
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, npm_lifecycle_event: undefined, ...environment },
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${command} could not be started`);
+  onTestFinished(() => {
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // All of it has ended.
+    }
+  });
+  return child;
+}

@@ -16,17 +16,18 @@ export class Gate {
   /** For /bin/sh: passes when the gate is open, or after a minute, so that no action outlives a failed test for long. */
   get script(): string {
     return (
-      `echo begun >> '${this.#begun}'; tries=0; ` +
+      `echo $$ >> '${this.#begun}'; tries=0; ` +
       `while [ ! -e '${this.#open}' ] && [ $tries -lt 1200 ]; do sleep 0.05; tries=$((tries + 1)); done`
     );
   }
 
-  /** How many times an action has come to the gate. */
-  async arrivals(): Promise<number> {
+  /** The process ids of the shells that have come to the gate: one for each attempt at an action. */
+  async arrivals(): Promise<number[]> {
     try {
-      return (await readFile(this.#begun, "utf8")).split("\n").length - 1;
+      const lines = await readFile(this.#begun, "utf8");
+      return lines.split("\n").filter(Boolean).map(Number);
     } catch {
-      return 0;
+      return [];
     }
   }
 
@@ -34,8 +35,8 @@ export class Gate {
   async reached(count = 1): Promise<void> {
     await vi.waitFor(
       async () => {
-        const arrivals = await this.arrivals();
-        if (arrivals < count) throw new Error(`${arrivals} of ${count} actions have come to the gate`);
+        const { length } = await this.arrivals();
+        if (length < count) throw new Error(`${length} of ${count} actions have come to the gate`);
       },
       { timeout: 60_000, interval: 20 },
     );

@@ -4,8 +4,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { blobOf } from "./action.ts";
-import { clientsOver, INSTANCE, upload } from "./clients.ts";
+import { blobOf, prepareAction } from "./action.ts";
+import { clientsOver, execute, INSTANCE, upload } from "./clients.ts";
+import { Gate } from "./gate.ts";
 import { createNativeTransport } from "./native-transport.ts";
 import { RemexProcess } from "./remex-process.ts";
 import { configText } from "./service.ts";
@@ -29,17 +30,23 @@ describe("remex start", () => {
     expect(remex.stderr).toBe("");
   });
 
-  it("ends at Ctrl-C with no process left", async () => {
-    const remex = start(["--data", await temporaryDirectory()]);
-    await remex.printed(/^Stop with Ctrl-C/m);
+  it("ends at Ctrl-C with no process left, in the middle of an action too", async () => {
+    const directory = await temporaryDirectory();
+    const gate = new Gate(directory);
+    const remex = start(["--data", join(directory, "data")]);
+    const executed = withClients(remex, (clients) => execute(clients, prepareAction({ script: gate.script })));
+    // It ends with whatever the end of the service makes of it.
+    executed.catch(() => undefined);
+    await gate.reached();
+    const actions = await gate.arrivals();
     expect(await processesOfGroup(remex.pid)).not.toHaveLength(0);
 
     // As a terminal does it: to all processes of the group.
     process.kill(-remex.pid, "SIGINT");
 
-    expect(await remex.exited).toBe(0);
-    expect(remex.stderr).toBe("");
-    expect(await processesOfGroup(remex.pid)).toHaveLength(0);
+    expect(await remex.exited, remex.output).toBe(0);
+    expect(await processesOfGroup(remex.pid)).toEqual([]);
+    expect(actions.filter(isAlive)).toEqual([]);
   });
 
   it("keeps what is stored", async () => {
@@ -143,6 +150,15 @@ async function occupiedPort(): Promise<number> {
   });
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function processesOfGroup(group: number): Promise<number[]> {
