@@ -3,13 +3,17 @@ import type { Env } from "./env.ts";
 import { formatObjectName } from "./instance-object/operation-name.ts";
 import { serveInstance } from "./served-instance.ts";
 
-/** `GET /v1/instances/{instance_name}/agent`: an agent's WebSocket, handed on to the instance's object. */
+/** `GET /v1/instances/{instance_name}/agent?shard={number}`: an agent's WebSocket, handed on to the instance's object. */
 export const agentSocketRoute: Handler<{ Bindings: Env }, "/v1/instances/:instance/agent"> = async (c) => {
   if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
     return c.text("this is where agents connect by WebSocket\n", 426, { upgrade: "websocket" });
   }
   const { config } = serveInstance(c.env, c.req.param("instance"));
-  const name = formatObjectName({ instanceName: config.name, shard: 0 });
+  const shard = Number(c.req.query("shard") ?? "0");
+  if (!Number.isInteger(shard) || shard < 0 || shard >= config.scheduler.shards) {
+    return c.text(`instance "${config.name}" has ${config.scheduler.shards} scheduler shards, from 0 on\n`, 404);
+  }
+  const name = formatObjectName({ instanceName: config.name, shard });
   const stub = c.env.INSTANCE.get(c.env.INSTANCE.idFromName(name));
   return stub.fetch("https://instance/agent", { headers: { upgrade: "websocket" } });
 };

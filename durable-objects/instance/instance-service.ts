@@ -216,6 +216,7 @@ export class InstanceService {
       value: {
         heartbeatInterval: durationFromMs(workerTimeoutMs / HEARTBEATS_PER_WORKER_TIMEOUT),
         workerTimeout: durationFromMs(workerTimeoutMs),
+        shardCount: config.shards,
       },
     });
     const agent = agentDescription(hello, this.#rules);

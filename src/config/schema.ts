@@ -51,6 +51,20 @@ export const schedulerSchema = z.strictObject({
   max_queued_actions: positiveInt
     .default(50_000)
     .describe("How many actions may wait in one scheduler object; one more is refused with RESOURCE_EXHAUSTED."),
+  shards: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe(
+      "How many scheduler objects share the queue, by action digest; agents connect to each. Operations of shards that are taken away are no longer found.",
+    ),
+  missing_action_code: z
+    .enum(["NOT_FOUND", "FAILED_PRECONDITION"])
+    .default("NOT_FOUND")
+    .describe(
+      "What Execute says when the action itself is not in the CAS. Bazel uploads again on FAILED_PRECONDITION.",
+    ),
   allocation_strategy: z
     .enum(["least_recently_used", "most_recently_used"])
     .default("least_recently_used")

@@ -29,6 +29,7 @@ export function parseOutputStreamName(name: string): { operationName: string; st
 
 /** Where an execution stands, as its clients are told. */
 export type Standing =
+  | { readonly stage: Stage.CACHE_CHECK }
   | { readonly stage: Stage.QUEUED | Stage.EXECUTING; readonly metadata: ExecutedActionMetadata }
   | { readonly stage: Stage.COMPLETED; readonly response: ExecuteResponse }
   | { readonly stage: Stage.COMPLETED; readonly error: Status };

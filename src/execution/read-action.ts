@@ -22,7 +22,7 @@ const MAX_CARRIED_BYTES = 512 << 10;
 /**
  * Reads an action and its command, and makes of them what the scheduler queues.
  *
- * @throws ConnectError NOT_FOUND if the action is not in the CAS, FAILED_PRECONDITION if its command isn't (both with a
+ * @throws ConnectError NOT_FOUND (or what missing_action_code says) if the action is not in the CAS, FAILED_PRECONDITION if its command isn't (both with a
  * PreconditionFailure), INVALID_ARGUMENT if either makes no sense or asks for more time than the scheduler allows.
  */
 export async function readAction(
@@ -34,7 +34,10 @@ export async function readAction(
   const { blobs, config } = instance;
   const { digestFunction } = actionDigest;
   const actionBytes = await readMessage(instance, actionDigest, "action");
-  if (actionBytes === undefined) throw missingBlobsError([actionDigest], Code.NotFound);
+  if (actionBytes === undefined) {
+    const notFound = config.scheduler.missing_action_code === "NOT_FOUND";
+    throw missingBlobsError([actionDigest], notFound ? Code.NotFound : Code.FailedPrecondition);
+  }
   const action = parse(ActionSchema, actionBytes, `action ${digestKey(actionDigest)} is not an Action message`);
 
   const inputRootDigest = digestFromWire(digestFunction, action.inputRootDigest, "Action.input_root_digest");

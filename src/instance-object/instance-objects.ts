@@ -21,7 +21,8 @@ export function callInstance<R>(
 export function locateOperation(env: Env, name: string): OperationName {
   const operation = parseOperationName(name);
   if (operation === undefined) throw unknownOperationError(name);
-  serveInstance(env, operation.instanceName);
+  const { config } = serveInstance(env, operation.instanceName);
+  if (operation.shard >= config.scheduler.shards) throw unknownOperationError(name);
   return operation;
 }
 

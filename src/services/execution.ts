@@ -2,7 +2,6 @@ import { create } from "@bufbuild/protobuf";
 import { anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
-  type ActionResult,
   type ExecuteRequest,
   ExecuteResponseSchema,
   type Execution,
@@ -10,8 +9,9 @@ import {
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Operation } from "../../protos/gen/google/longrunning/operations_pb.ts";
 import { ExecutionRequestSchema } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
-import { operationMessage } from "../execution/operation-message.ts";
+import { operationMessage, type Standing } from "../execution/operation-message.ts";
 import { inlineOutputs } from "../action-cache/inline-outputs.ts";
+import { shardOf } from "../cache-shards/shard-map.ts";
 import { type Digest, digestFromWire, digestToWire, requestDigestFunction } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { repeatWhileQuiet } from "../execution/keep-alive.ts";
@@ -32,13 +32,19 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
         instance.digestFunctions,
       );
       const actionDigest = digestFromWire(digestFunction, request.actionDigest, "action_digest");
-      const operation = { instanceName: request.instanceName, shard: 0, id: crypto.randomUUID() };
+      // Always the same shard for an action, so that identical actions meet there and are merged.
+      const shard = shardOf(actionDigest.hash, instance.config.scheduler.shards);
+      const operation = { instanceName: request.instanceName, shard, id: crypto.randomUUID() };
 
-      const cached = request.skipCacheLookup ? undefined : await instance.actionCache.get(actionDigest);
-      if (cached !== undefined) {
-        await inlineOutputs(cached, request, instance.blobs, digestFunction);
-        yield cachedOperation(operation, actionDigest, cached);
-        return;
+      if (!request.skipCacheLookup) {
+        yield unqueued(operation, actionDigest, { stage: Stage.CACHE_CHECK });
+        const result = await instance.actionCache.get(actionDigest);
+        if (result !== undefined) {
+          await inlineOutputs(result, request, instance.blobs, digestFunction);
+          const response = create(ExecuteResponseSchema, { result, cachedResult: true });
+          yield unqueued(operation, actionDigest, { stage: Stage.COMPLETED, response });
+          return;
+        }
       }
 
       const metadata = requestMetadata(context.requestHeader);
@@ -76,14 +82,13 @@ async function* watch(
   }
 }
 
-/** A hit needs no scheduler: the operation is over before anybody could ask for it by its name. */
-function cachedOperation(name: OperationName, actionDigest: Digest, result: ActionResult): Operation {
+/** An operation that is over before the scheduler knows of it, or isn't there yet: only its own stream tells of it. */
+function unqueued(name: OperationName, actionDigest: Digest, standing: Standing): Operation {
   const request = create(ExecutionRequestSchema, {
     digestFunction: actionDigest.digestFunction.value,
     actionDigest: digestToWire(actionDigest),
   });
-  const response = create(ExecuteResponseSchema, { result, cachedResult: true });
-  return operationMessage(formatOperationName(name), request, { stage: Stage.COMPLETED, response });
+  return operationMessage(formatOperationName(name), request, standing);
 }
 
 /** Merged operations share a result, but each client says for itself what it wants inlined. */

@@ -24,9 +24,13 @@ export function operationsService(env: Env): ServiceImpl<typeof Operations> {
       if (filter !== "") throw new ConnectError("filter is not supported; leave it empty", Code.InvalidArgument);
       const { config } = serveInstance(env, name.replace(/(^|\/)operations$/, ""));
       const size = Math.min(pageSize > 0 ? pageSize : PAGE_OPERATIONS.default, PAGE_OPERATIONS.most);
-      const shard = { instanceName: config.name, shard: 0 };
-      const page = await callInstance(env, shard, (stub) => stub.listOperations(size, pageToken));
-      return fromBinary(ListOperationsResponseSchema, page);
+      const at = parsePageToken(pageToken, config.scheduler.shards);
+      const shard = { instanceName: config.name, shard: at.shard };
+      const bytes = await callInstance(env, shard, (stub) => stub.listOperations(size, at.token));
+      const page = fromBinary(ListOperationsResponseSchema, bytes);
+      if (page.nextPageToken !== "") page.nextPageToken = `${at.shard}/${page.nextPageToken}`;
+      else if (at.shard + 1 < config.scheduler.shards) page.nextPageToken = `${at.shard + 1}/`;
+      return page;
     },
 
     async cancelOperation({ name }) {
@@ -50,6 +54,19 @@ export function operationsService(env: Env): ServiceImpl<typeof Operations> {
       return last ?? getOperation(env, name);
     },
   };
+}
+
+/** A page token is the shard and what that shard's object goes on from. */
+function parsePageToken(pageToken: string, shards: number): { shard: number; token: string } {
+  if (pageToken === "") return { shard: 0, token: "" };
+  const [, shard, token] = /^(\d{1,4})\/([0-9a-f-]{0,36})$/.exec(pageToken) ?? [];
+  if (shard === undefined || token === undefined || Number(shard) >= shards) {
+    throw new ConnectError(
+      `page_token ${JSON.stringify(pageToken.slice(0, 128))} is none of ours`,
+      Code.InvalidArgument,
+    );
+  }
+  return { shard: Number(shard), token };
 }
 
 async function getOperation(env: Env, name: string): Promise<Operation> {

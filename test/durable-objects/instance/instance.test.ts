@@ -75,6 +75,7 @@ describe("the Instance object", () => {
   test("shows an execution's stages, and serves its result from the cache the next time", async () => {
     const options = { salt: "stages" };
     const stream = await execute(clients, options);
+    expect(stageOf(await stream.next())).toBe(Stage.CACHE_CHECK);
     expect(stageOf(await stream.next())).toBe(Stage.QUEUED);
     const agent = await connect("stages");
     const lease = await agent.next("lease");
@@ -212,7 +213,7 @@ describe("the Instance object", () => {
     const { status } = await stream.response();
     expect(status).toMatchObject({ code: Code.Internal });
     expect(status?.message).toContain("agent spoiler: boom 4");
-    const retry = (await execute(clients, options)).next();
+    const retry = (await execute(clients, options)).done();
     await expect(retry).rejects.toMatchObject({ code: Code.Internal });
     expect(agent.pending("lease")).toBe(0);
   });
@@ -277,7 +278,7 @@ describe("the Instance object", () => {
 
   test("a bad platform property is INVALID_ARGUMENT that names it", async () => {
     const stream = await execute(clients, { properties: { cpu_count: "many" } });
-    await expect(stream.next()).rejects.toThrow(/^\[invalid_argument\] .*"cpu_count"/);
+    await expect(stream.done()).rejects.toThrow(/^\[invalid_argument\] .*"cpu_count"/);
   });
 
   test("an agent that drains gets nothing more, and hands back what it can't finish", async () => {
@@ -412,7 +413,7 @@ describe("the Instance object's deadlines", () => {
 
   beforeAll(async () => {
     worker = await startWorker({
-      config: config({ no_worker_timeout_s: 0.3, worker_timeout_s: 0.6, client_action_timeout_s: 0.2 }),
+      config: config({ no_worker_timeout_s: 1.5, worker_timeout_s: 1, client_action_timeout_s: 0.2 }),
     });
     clients = clientsOf(worker);
   });
@@ -426,7 +427,7 @@ describe("the Instance object's deadlines", () => {
     const { status } = await (await execute(clients, wanted)).response();
     expect(status).toMatchObject({ code: Code.ResourceExhausted });
     expect(status?.message).toContain("OSFamily=plan9");
-    await expect((await execute(clients, wanted)).next()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    await expect((await execute(clients, wanted)).done()).rejects.toMatchObject({ code: Code.ResourceExhausted });
 
     const rare = await ScriptedAgent.connect(worker.url, "plan9", {
       platform: { properties: [{ name: "OSFamily", value: "plan9" }] },
@@ -458,7 +459,7 @@ describe("the Instance object's deadlines", () => {
     }, 100);
     // Three worker timeouts long: an object that looked at messages alone would have given it up.
     const { name } = await stream.until(Stage.EXECUTING);
-    await clients.operations.waitOperation({ name, timeout: { seconds: 1n, nanos: 800_000_000 } });
+    await clients.operations.waitOperation({ name, timeout: { seconds: 3n, nanos: 0 } });
     clearInterval(beat);
     agent.complete(leaseId);
     await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "beating" } } });
@@ -486,6 +487,81 @@ describe("the Instance object's deadlines", () => {
   });
 });
 
+describe("an instance of four scheduler shards", () => {
+  const SHARDS = [0, 1, 2, 3];
+  let worker: TestWorker;
+  let clients: Clients;
+
+  beforeAll(async () => {
+    worker = await startWorker({ config: config({ shards: SHARDS.length }) });
+    clients = clientsOf(worker);
+  });
+  afterAll(() => worker.dispose());
+
+  function connectToAll(id: string): Promise<ScriptedAgent[]> {
+    return Promise.all(SHARDS.map((shard) => ScriptedAgent.connect(worker.url, id, {}, shard)));
+  }
+
+  test("spreads actions by digest, and finds, merges and lists each operation wherever it is", async () => {
+    const options = Array.from({ length: 24 }, (_, index) => ({ salt: `sharded ${index}` }));
+    const streams = await Promise.all(options.map((option) => execute(clients, option)));
+    const twins = await Promise.all(options.map((option) => execute(clients, option)));
+    const names = await Promise.all(
+      [...streams, ...twins].map(async (stream) => (await stream.until(Stage.QUEUED)).name),
+    );
+    const shards = names.map((name) => Number(name.split("/").at(-2)));
+    expect(new Set(shards)).toEqual(new Set(SHARDS));
+    expect(shards.slice(0, options.length)).toEqual(shards.slice(options.length));
+
+    const listed: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await clients.operations.listOperations({ name: INSTANCE, pageSize: 5, pageToken });
+      listed.push(...page.operations.map(({ name }) => name));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(listed.sort()).toEqual(names.sort());
+
+    const agents = await connectToAll("everywhere");
+    const counts = SHARDS.map((shard) => shards.slice(0, options.length).filter((other) => other === shard).length);
+    await Promise.all(
+      agents.map(async (agent, shard) => {
+        for (let n = 0; n < (counts[shard] ?? 0); n++) agent.complete((await agent.next("lease")).leaseId);
+      }),
+    );
+    for (const stream of [...streams, ...twins]) {
+      await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    }
+    await Promise.all(agents.map((agent) => agent.close()));
+  });
+
+  test("an agent that is full with another shard's work gets the lease again once it says that it is free", async () => {
+    const agents = await connectToAll("shared");
+    const stream = await execute(clients);
+    const [first, shard] = await Promise.race(
+      agents.map(async (agent, index) => [await agent.next("lease"), index] as const),
+    );
+    const agent = agents[shard];
+    expect(agent).toBeDefined();
+    agent?.send({ case: "capacity", value: { maxActions: 0 } });
+    agent?.end(first.leaseId, { outcome: Outcome.BUSY });
+    await agent?.next("acknowledgement");
+    expect(agent?.pending("lease")).toBe(0);
+    agent?.send({ case: "capacity", value: { maxActions: 1 } });
+    const second = await agent?.next("lease");
+    expect(second?.leaseId).not.toBe(first.leaseId);
+    agent?.complete(second?.leaseId ?? "");
+    await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    await Promise.all(agents.map((open) => open.close()));
+  });
+
+  test("there is no fifth shard", async () => {
+    await expect(ScriptedAgent.open(worker.url, "lost", 4)).rejects.toThrow("404");
+    const name = "main/operations/4/00000000-0000-0000-0000-000000000000";
+    await expect(clients.operations.getOperation({ name })).rejects.toMatchObject({ code: Code.NotFound });
+  });
+});
+
 describe("a restart of everything", () => {
   test("running and queued operations are there again, and finish once (bazel#21530)", async () => {
     const dataDirectory = await mkdtemp(join(tmpdir(), "remex-restart-"));
@@ -495,7 +571,7 @@ describe("a restart of everything", () => {
     const running = await execute(clientsOf(before));
     const { leaseId } = await agent.next("lease");
     const { name: runningName } = await running.until(Stage.EXECUTING);
-    const { name: queuedName } = await (await execute(clientsOf(before))).next();
+    const { name: queuedName } = await (await execute(clientsOf(before))).until(Stage.QUEUED);
     const cut = running.done().catch((error: unknown) => error);
     await before.dispose();
     await expect(cut).resolves.toBeInstanceOf(ConnectError);

@@ -76,8 +76,8 @@ export class ScriptedAgent {
   }
 
   /** Opens a socket, without a Hello. */
-  static async open(url: string, id: string, instance = "main"): Promise<ScriptedAgent> {
-    const path = `/v1/instances/${encodeURIComponent(instance)}/agent`;
+  static async open(url: string, id: string, shard = 0): Promise<ScriptedAgent> {
+    const path = `/v1/instances/main/agent?shard=${shard}`;
     const socket = new WebSocket(url.replace(/^http/, "ws") + path);
     await new Promise((resolve, reject) => {
       socket.once("open", resolve);
@@ -91,8 +91,9 @@ export class ScriptedAgent {
     url: string,
     id: string,
     hello: Omit<MessageInitShape<typeof HelloSchema>, "$typeName" | "$unknown"> = {},
+    shard = 0,
   ): Promise<ScriptedAgent> {
-    const agent = await ScriptedAgent.open(url, id);
+    const agent = await ScriptedAgent.open(url, id, shard);
     agent.send({ case: "hello", value: { agentId: id, name: id, maxActions: 1, ...hello } });
     await agent.next("welcome");
     return agent;
