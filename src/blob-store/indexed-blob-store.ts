@@ -86,9 +86,9 @@ export class IndexedBlobStore implements BlobStore {
   }
 
   async #putMissing(blobs: readonly Blob[]): Promise<void> {
-    const missing = new Set(await this.#shards.findMissing(blobs.map(({ digest }) => digest)));
+    const missing = new Set((await this.#shards.findMissing(blobs.map(({ digest }) => digest))).map(digestKey));
     await mapBounded(blobs, MAX_R2_OPERATIONS, async ({ digest, bytes }) => {
-      if (missing.has(digest)) await putObject(this.#shards, this.#objects, digest, bytes);
+      if (missing.has(digestKey(digest))) await putObject(this.#shards, this.#objects, digest, bytes);
     });
   }
 
@@ -97,6 +97,8 @@ export class IndexedBlobStore implements BlobStore {
       const { offsetBytes = 0, limitBytes = entry.bytes.length } = range ?? {};
       return new Response(entry.bytes.subarray(offsetBytes, offsetBytes + limitBytes)).body ?? undefined;
     }
+    // R2 has no empty ranges.
+    if (range?.offsetBytes === digest.sizeBytes) return new Response(new Uint8Array(0)).body ?? undefined;
     const stream = await this.#objects.get(digest, entry.uploadId, range);
     if (stream !== undefined) return stream;
     // Between the two answers the blob was removed, perhaps stored again; or the store has lost it.

@@ -5,8 +5,8 @@ import type { WriteRequest } from "../../protos/gen/google/bytestream/bytestream
  * How much is still read of an upload that is over, and for how long. A response that comes before the request has been
  * read to its end breaks the connection, and with HTTP/1.1 the client may find that before it finds the response.
  */
-const MAX_DRAINED_BYTES = 16 << 20;
-const MAX_DRAIN_MS = 2000;
+const MAX_DRAINED_BYTES = 64 << 20;
+const MAX_DRAIN_MS = 5000;
 
 /** The messages of one ByteStream.Write, checked for what ByteStream demands of them. */
 export class WriteRequests {
@@ -40,36 +40,27 @@ export class WriteRequests {
   }
 
   /**
-   * The data, to the end that finish_write marks or the stream's own.
+   * The data, to the end that finish_write marks or the stream's own. The data that complete the blob come only when that
+   * end has come too, so that nothing is stored of an upload that goes on behind it.
+   *
    * @throws ConnectError INVALID_ARGUMENT, in place of the chunk, if a message names another resource, does not begin
    * where the last one ended, or brings the blob above or finishes it below `sizeBytes`.
    */
   async *chunks(sizeBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
     let offsetBytes = this.offsetBytes;
+    let last: Uint8Array = new Uint8Array(0);
     for (let message: WriteRequest | undefined = this.#first; message !== undefined; message = await this.#next()) {
-      const { resourceName, writeOffset, data, finishWrite } = message;
-      if (resourceName !== "" && resourceName !== this.resourceName) {
-        throw new ConnectError(
-          `resource_name changed from "${this.resourceName}" to "${resourceName.slice(0, 512)}" within a Write`,
-          Code.InvalidArgument,
-        );
-      }
-      if (writeOffset !== BigInt(offsetBytes)) {
-        throw new ConnectError(
-          `write_offset ${writeOffset} does not follow on the data before it, which end at ${offsetBytes}`,
-          Code.InvalidArgument,
-        );
-      }
+      this.#check(message, offsetBytes, sizeBytes);
+      const { data, finishWrite } = message;
       offsetBytes += data.length;
-      if (offsetBytes > sizeBytes || (finishWrite && offsetBytes < sizeBytes)) {
-        throw new ConnectError(
-          `${offsetBytes} bytes were written${finishWrite ? " and finished" : ""}; the digest says ${sizeBytes}`,
-          Code.InvalidArgument,
-        );
+      if (finishWrite || offsetBytes < sizeBytes) {
+        if (data.length > 0) yield data;
+      } else if (data.length > 0) {
+        last = data;
       }
-      if (data.length > 0) yield data;
-      if (finishWrite) return;
+      if (finishWrite) break;
     }
+    if (last.length > 0) yield last;
   }
 
   /** Reads to the end of the stream, and drops what is still to come, within limits. */
@@ -84,8 +75,32 @@ export class WriteRequests {
         if (message === undefined) return;
         drainedBytes += message.data.length;
       }
+    } catch {
+      // The connection is gone, and with it whoever would have got the answer.
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  #check({ resourceName, writeOffset, data, finishWrite }: WriteRequest, offsetBytes: number, sizeBytes: number): void {
+    if (resourceName !== "" && resourceName !== this.resourceName) {
+      throw new ConnectError(
+        `resource_name changed from "${this.resourceName}" to "${resourceName.slice(0, 512)}" within a Write`,
+        Code.InvalidArgument,
+      );
+    }
+    if (writeOffset !== BigInt(offsetBytes)) {
+      throw new ConnectError(
+        `write_offset ${writeOffset} does not follow on the data before it, which end at ${offsetBytes}`,
+        Code.InvalidArgument,
+      );
+    }
+    const endBytes = offsetBytes + data.length;
+    if (endBytes > sizeBytes || (finishWrite && endBytes < sizeBytes)) {
+      throw new ConnectError(
+        `${endBytes} bytes were written${finishWrite ? " and finished" : ""}; the digest says ${sizeBytes}`,
+        Code.InvalidArgument,
+      );
     }
   }
 

@@ -33,16 +33,17 @@ export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
 
     async write(messages) {
       const requests = await WriteRequests.open(messages);
-      const { instance, upload } = resolveUpload(env, requests.resourceName);
-      const { digest } = upload;
-      // A blob that is there already ends the upload early, with its full size as committed.
-      if ((await instance.blobs.findMissing([digest])).length === 0) {
+      try {
+        const { instance, upload } = resolveUpload(env, requests.resourceName);
+        const { digest } = upload;
+        // A blob that is there already ends the upload early, with its full size as committed.
+        if ((await instance.blobs.findMissing([digest])).length === 0)
+          return { committedSize: BigInt(digest.sizeBytes) };
+        const chunks = requests.chunks(digest.sizeBytes);
+        return { committedSize: BigInt(await instance.blobs.write(upload, requests.offsetBytes, chunks)) };
+      } finally {
         await requests.drain();
-        return { committedSize: BigInt(digest.sizeBytes) };
       }
-      const committed = await instance.blobs.write(upload, requests.offsetBytes, requests.chunks(digest.sizeBytes));
-      await requests.drain();
-      return { committedSize: BigInt(committed) };
     },
 
     async queryWriteStatus({ resourceName }) {
