@@ -14,6 +14,9 @@ const LINGER_MS = 5000;
  */
 const UNANNOUNCED_HEADER_LIST_BYTES = 60 * 1024;
 
+/** The reason that an ended call's signal gives; of its own, an AbortController makes a costly one each time. */
+const OVER = new Error("the call is over");
+
 /** What the settings of node:http2 say where the client names no limit. */
 const UNLIMITED = 2 ** 32 - 1;
 
@@ -57,7 +60,7 @@ export class ClientCall {
     });
     stream.once("close", () => {
       clearTimeout(this.#deadlineTimer);
-      this.#ended.abort();
+      this.#ended.abort(OVER);
     });
   }
 
@@ -166,7 +169,7 @@ export class ClientCall {
       );
       this.#stopClient();
     }
-    this.#ended.abort();
+    this.#ended.abort(OVER);
   }
 
   fail(code: Code, message: string): void {

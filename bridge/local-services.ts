@@ -1,6 +1,13 @@
-import { Http2ServerRequest, Http2ServerResponse, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  Http2ServerRequest,
+  Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { createConnectRouter } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Logger } from "pino";
 import { Health } from "../protos/gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../protos/gen/grpc/reflection/v1/reflection_pb.ts";
@@ -43,15 +50,24 @@ export function createLocalServices(
     if (handler === undefined) {
       return false;
     }
-    const request = new Http2ServerRequest(stream, headers, {}, []);
-    const response = new Http2ServerResponse(stream);
-    handler(universalRequestFromNodeRequest(request, response, undefined, undefined))
-      .then((answer) => universalResponseToNodeResponse(answer, response))
-      .catch((error: unknown) => {
-        // The client went away: what the service itself throws is a status, and was sent.
-        logger.debug({ err: error, path }, "a call to the bridge's own service was cut");
-        stream.close();
-      });
+    answer(handler, stream, headers).catch((error: unknown) => {
+      // The client went away, or its request is none; what a service throws is a status, and was sent.
+      logger.debug({ err: error, path }, "a call to the bridge's own service was cut");
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    });
     return true;
   };
+}
+
+async function answer(
+  handler: UniversalHandler,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+): Promise<void> {
+  const request = new Http2ServerRequest(stream, headers, {}, []);
+  const response = new Http2ServerResponse(stream);
+  await universalResponseToNodeResponse(
+    await handler(universalRequestFromNodeRequest(request, response, undefined, undefined)),
+    response,
+  );
 }

@@ -14,6 +14,9 @@ import { createHttp1Upstream } from "./upstream-http1.ts";
  */
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
 
+/** How long a connection is idle until TCP asks whether the client is still there: a call that waits sends nothing. */
+const KEEP_ALIVE_MS = 30_000;
+
 export interface BridgeOptions {
   /** Port 0 takes a free one. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -104,6 +107,7 @@ function trackConnections(server: Http2Server): Connections {
   });
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
+    socket.setNoDelay().setKeepAlive(true, KEEP_ALIVE_MS);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });

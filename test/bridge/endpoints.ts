@@ -7,7 +7,8 @@ import { encodeFrame, TRAILERS_FLAG } from "../../bridge/frames.ts";
 
 /** An endpoint that answers as `listener` says, over plain HTTP/1.1; it ends with the test. */
 export async function startRawEndpoint(listener: RequestListener): Promise<URL> {
-  const server = http.createServer(listener);
+  // Idle connections are the bridge's to close.
+  const server = http.createServer({ keepAliveTimeout: 0 }, listener);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {

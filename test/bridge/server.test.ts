@@ -96,6 +96,18 @@ describe("a hostile or broken client", () => {
     expect(trailers["grpc-status"]).toBe(String(Code.Unavailable));
   });
 
+  test.each(["[", "a b", ""])(
+    "that calls the bridge's own services at %j is answered or cut off",
+    async (authority) => {
+      const { port } = await startTestBridge(NOWHERE);
+      const session = connect(port);
+      const call = { ":path": "/grpc.health.v1.Health/Check" };
+      await endingOf(open(session, { ...call, ":authority": authority }).end(encodeFrame(new Uint8Array())));
+      const { trailers } = await endingOf(open(connect(port), call).end(encodeFrame(new Uint8Array())));
+      expect(trailers["grpc-status"]).toBe("0");
+    },
+  );
+
   test("connections above the limit are closed", async () => {
     const { port } = await startTestBridge(NOWHERE, { maxConnections: 1 });
     await once(connect(port), "remoteSettings");
