@@ -10,6 +10,7 @@ export default defineConfig({
           exclude: ["test/e2e/**"],
           testTimeout: 30_000,
           hookTimeout: 30_000,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -19,7 +20,7 @@ export default defineConfig({
           globalSetup: "test/e2e/build-once.ts",
           // Each file starts whole services and compilers: one at a time, after the unit tests.
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
