@@ -12,6 +12,7 @@ import {
 import { PreconditionFailureSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
 import { LeaseResult_Outcome as Outcome, OutputRequest_Stream } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { type ActionOptions, blobOf, prepareAction } from "../../e2e/action.ts";
+import { LOCAL_WORKER } from "../../../cli/local-worker.ts";
 import { type Clients, clientsOver, INSTANCE, upload } from "../../e2e/clients.ts";
 import { startWorker, type TestWorker } from "../../worker.ts";
 import { ExecutionStream, stageOf } from "./execution-stream.ts";
@@ -559,6 +560,42 @@ describe("an instance of four scheduler shards", () => {
     await expect(ScriptedAgent.open(worker.url, "lost", 4)).rejects.toThrow("404");
     const name = "main/operations/4/00000000-0000-0000-0000-000000000000";
     await expect(clients.operations.getOperation({ name })).rejects.toMatchObject({ code: Code.NotFound });
+  });
+});
+
+describe("an object that sleeps", () => {
+  test("wakes up with its queue, its agents and its watchers, through a long action and between two", async () => {
+    const worker = await startWorker({ config: config({}) });
+    const clients = clientsOf(worker);
+    const agent = await ScriptedAgent.connect(worker.url, "sleeper");
+    const idle = await ScriptedAgent.connect(worker.url, "idle", {
+      platform: { properties: [{ name: "k", value: "v" }] },
+    });
+    // Hibernation, as the platform does it to an object that has nothing to do: sockets stay, memory goes.
+    const sleep = () => worker.mf.unsafeEvictDurableObject(LOCAL_WORKER.name, "Instance", { name: "0/main" });
+
+    const running = await execute(clients);
+    const queued = await execute(clients, { properties: { k: "v" } });
+    const { leaseId } = await agent.next("lease");
+    const { name } = await running.until(Stage.EXECUTING);
+    const second = await idle.next("lease");
+    await queued.until(Stage.EXECUTING);
+    await sleep();
+    agent.complete(leaseId);
+    await expect(running.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "sleeper" } } });
+    await sleep();
+    idle.complete(second.leaseId);
+    await expect(queued.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "idle" } } });
+    await sleep();
+    await expect(clients.operations.getOperation({ name })).resolves.toMatchObject({ done: true });
+    await sleep();
+    const woken = await execute(clients);
+    const third = await Promise.race([agent.next("lease"), idle.next("lease")]);
+    agent.complete(third.leaseId);
+    idle.complete(third.leaseId);
+    await expect(woken.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+    await Promise.all([agent.close(), idle.close()]);
+    await worker.dispose();
   });
 });
 
