@@ -19,21 +19,22 @@ export interface Clients {
 }
 
 /** Each way of speaking to the Worker. */
-export const PROTOCOLS: readonly { readonly name: string; connect(url: string): Transport }[] = [true, false].flatMap(
-  (useBinaryFormat) => {
-    const format = useBinaryFormat ? "binary" : "JSON";
-    return [
-      {
-        name: `gRPC-Web, ${format}`,
-        connect: (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat }),
-      },
-      {
-        name: `Connect, ${format}`,
-        connect: (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat }),
-      },
-    ];
-  },
-);
+export const PROTOCOLS: readonly { readonly name: string; readonly connect: (url: string) => Transport }[] = [
+  true,
+  false,
+].flatMap((useBinaryFormat) => {
+  const format = useBinaryFormat ? "binary" : "JSON";
+  return [
+    {
+      name: `gRPC-Web, ${format}`,
+      connect: (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat }),
+    },
+    {
+      name: `Connect, ${format}`,
+      connect: (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat }),
+    },
+  ];
+});
 
 /** Clients that speak gRPC-Web in binary, as the bridge does. */
 export function connectClients(
@@ -77,12 +78,14 @@ export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   return messages;
 }
 
+export type WriteMessage = MessageInitShape<typeof WriteRequestSchema>;
+
 /** The messages of a Write of `bytes` from `offsetBytes` on. */
 export function* writeRequests(
   resourceName: string,
   bytes: Uint8Array,
   { offsetBytes = 0, chunkBytes = 64 << 10, finish = true } = {},
-): Generator<MessageInitShape<typeof WriteRequestSchema>> {
+): Generator<WriteMessage> {
   let offset = offsetBytes;
   do {
     const data = bytes.subarray(offset, offset + chunkBytes);

@@ -16,6 +16,7 @@ import {
   streamOf,
   writeRequests,
   type Clients,
+  type WriteMessage,
 } from "../clients.ts";
 
 const MIB = 1 << 20;
@@ -201,7 +202,7 @@ describe("Write", () => {
     });
     const chunkBytes = Math.ceil(size / 4);
     const messages = () => [...writeRequests(uploadName(bytes), bytes, { chunkBytes })];
-    const writeChanged = (change: (messages: ReturnType<typeof messages>) => object[]) =>
+    const writeChanged = (change: (messages: WriteMessage[]) => WriteMessage[]) =>
       refusalOf(clients.byteStream.write(streamOf(change(messages()))));
 
     test("bytes that don't have the digest are refused and nothing is stored", async () => {
