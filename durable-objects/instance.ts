@@ -9,6 +9,7 @@ import { log } from "../src/log.ts";
 import { serveInstance } from "../src/served-instance.ts";
 import { AGENT_TAG, AgentSockets, CLOSE } from "./instance/agent-sockets.ts";
 import { InstanceService } from "./instance/instance-service.ts";
+import type { InstanceMetrics } from "./instance/metrics.ts";
 import { OutputReaders } from "./instance/output-readers.ts";
 import { cacheResult } from "./instance/result-cache.ts";
 import { InstanceStorage } from "./instance/storage.ts";
@@ -129,6 +130,11 @@ export class Instance extends DurableObject<Env> {
     if (known) this.#service.cancel(operationId);
     this.#armAlarm();
     return known;
+  }
+
+  /** How this shard stands. */
+  metrics(): InstanceMetrics {
+    return this.#service.metrics();
   }
 
   #socketGone(socket: WebSocket): void {

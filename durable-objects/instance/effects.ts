@@ -16,6 +16,7 @@ import { log } from "../../src/log.ts";
 import type { Decision, Failure } from "../scheduler/events.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { AgentSockets } from "./agent-sockets.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Operations } from "./operations.ts";
 import type { OutputReaders } from "./output-readers.ts";
 import { executionRecord } from "./records.ts";
@@ -41,6 +42,7 @@ export interface EffectsParts {
   readonly agents: AgentSockets;
   readonly watchers: Watchers;
   readonly readers: OutputReaders;
+  readonly metrics: Metrics;
   /** The names that agents gave themselves, by id. */
   readonly agentName: (agentId: string) => string | undefined;
   /** Caches the result where that is due, then reports it to the scheduler as published. */
@@ -61,6 +63,7 @@ export class Effects {
 
   carryOut(decisions: readonly Decision[], cargo: Cargo = {}): void {
     for (const decision of decisions) {
+      this.#parts.metrics.count(decision);
       try {
         this.#carryOut(decision, cargo);
       } catch (error) {

@@ -25,6 +25,7 @@ import { agentCapacity, agentDescription, refuseHello } from "./agent-descriptio
 import { type AgentSockets, CLOSE } from "./agent-sockets.ts";
 import { type Cargo, Effects } from "./effects.ts";
 import { isCacheable, leaseReport } from "./lease-report.ts";
+import { type InstanceMetrics, Metrics } from "./metrics.ts";
 import { Operations } from "./operations.ts";
 import type { OutputReaders } from "./output-readers.ts";
 import { endedSnapshot, executionSnapshot, requestFacts } from "./records.ts";
@@ -64,6 +65,7 @@ export class InstanceService {
   readonly #rules: PlatformRules;
   readonly #scheduler: Scheduler;
   readonly #effects: Effects;
+  readonly #metrics = new Metrics();
   readonly #hellos = new Map<string, Hello>();
 
   constructor(parts: InstanceServiceParts) {
@@ -78,6 +80,7 @@ export class InstanceService {
       agents: parts.agents,
       watchers: parts.watchers,
       readers: parts.readers,
+      metrics: this.#metrics,
       agentName: (agentId) => this.#agentName(agentId),
       publish: (executionId, request, response) => {
         parts.waitUntil(this.#publish(executionId, request, response));
@@ -170,6 +173,10 @@ export class InstanceService {
     if (this.#scheduler.executionOf(operationId) === undefined) return false;
     this.#step({ type: "cancel_operation", operationId });
     return true;
+  }
+
+  metrics(): InstanceMetrics {
+    return this.#metrics.snapshot(this.#scheduler.counts());
   }
 
   /** Whatever is due by now. */

@@ -28,7 +28,7 @@ export function connectAgent(state: SchedulerState, description: AgentDescriptio
 export function disconnectAgent(state: SchedulerState, agent: Agent): void {
   agent.connected = false;
   withdraw(state, agent);
-  if (agent.leases.size === 0) removeAgent(state, agent, "its connection was closed");
+  if (agent.leases.size === 0) removeAgent(state, agent, false, "its connection was closed");
 }
 
 /** It was silent for the worker timeout: its leases go to others. */
@@ -38,10 +38,10 @@ export function loseAgent(state: SchedulerState, agent: Agent): void {
   agent.connected = false;
   withdraw(state, agent);
   for (const lease of [...agent.leases.values()]) loseLease(state, lease, message);
-  removeAgent(state, agent, message);
+  removeAgent(state, agent, true, message);
 }
 
-function removeAgent(state: SchedulerState, agent: Agent, why: string): void {
+function removeAgent(state: SchedulerState, agent: Agent, lost: boolean, why: string): void {
   state.agents.remove(agent);
-  state.decide({ type: "agent_removed", agentId: agent.id, why });
+  state.decide({ type: "agent_removed", agentId: agent.id, lost, why });
 }

@@ -110,7 +110,14 @@ function lease(state: SchedulerState, execution: Execution, agent: Agent): void 
   execution.lease = given;
   hold(state, given, execution.timeoutMs);
   if (execution.inputRoot !== undefined) state.agents.remember(agent, execution.inputRoot);
-  state.decide({ type: "leased", executionId: execution.id, leaseId: given.id, agentId: agent.id });
+  state.decide({
+    type: "leased",
+    executionId: execution.id,
+    leaseId: given.id,
+    agentId: agent.id,
+    waitedMs: state.nowMs - execution.queuedAtMs,
+    attempt: execution.leaseCount,
+  });
   if (agent.reservedFor === group || group.reservedAgent !== undefined) releaseReservation(state, group);
 }
 

@@ -92,13 +92,28 @@ export type Decision =
   | { readonly type: "joined"; readonly executionId: string; readonly operationId: string }
   /** The operation never was. */
   | { readonly type: "refused"; readonly operationId: string; readonly failure: Failure }
-  | { readonly type: "leased"; readonly executionId: string; readonly leaseId: string; readonly agentId: string }
+  | {
+      readonly type: "leased";
+      readonly executionId: string;
+      readonly leaseId: string;
+      readonly agentId: string;
+      /** How long it was queued; for a lease after the first, since it first was. */
+      readonly waitedMs: number;
+      /** 1 for the first lease. */
+      readonly attempt: number;
+    }
   /** The lease's phase has changed. */
   | { readonly type: "progressed"; readonly executionId: string }
   /** The execution waits again, at its old place. */
   | { readonly type: "requeued"; readonly executionId: string; readonly why: string }
   /** The lease's result is the execution's: make it durable and cache it, then say `published`. */
-  | { readonly type: "publish"; readonly executionId: string; readonly leaseId: string }
+  | {
+      readonly type: "publish";
+      readonly executionId: string;
+      readonly leaseId: string;
+      /** How long the lease was held. */
+      readonly tookMs: number;
+    }
   /** The execution is over with the result that was published. */
   | { readonly type: "completed"; readonly executionId: string }
   /** The execution is over without a result. */
@@ -113,7 +128,7 @@ export type Decision =
   | { readonly type: "cancel_lease"; readonly agentId: string; readonly leaseId: string; readonly why: string }
   /** The agent may forget the lease: nobody waits for what it says of it. */
   | { readonly type: "acknowledge"; readonly agentId: string; readonly leaseId: string }
-  /** The agent is not known any more. */
-  | { readonly type: "agent_removed"; readonly agentId: string; readonly why: string }
+  /** The agent is not known any more: it went, or it was `lost` with its leases. */
+  | { readonly type: "agent_removed"; readonly agentId: string; readonly lost: boolean; readonly why: string }
   /** The execution ended long ago: nothing of it need be kept. */
   | { readonly type: "forget"; readonly executionId: string };

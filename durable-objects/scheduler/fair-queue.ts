@@ -99,6 +99,16 @@ export class FairQueue<T extends QueueItem> {
     this.#order.remove(level);
   }
 
+  /** The oldest item of each invocation at each priority. */
+  *heads(): Iterable<T> {
+    for (const level of this.#levels.values()) {
+      for (const { items } of level.invocations.values()) {
+        const head = items.peek();
+        if (head !== undefined) yield head;
+      }
+    }
+  }
+
   /** All items, in no order. */
   *[Symbol.iterator](): Iterator<T> {
     for (const level of this.#levels.values()) {

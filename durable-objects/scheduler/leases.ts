@@ -52,7 +52,7 @@ export function endLease(
           of: "publication",
           execution,
         });
-        state.decide({ type: "publish", executionId: execution.id, leaseId });
+        state.decide({ type: "publish", executionId: execution.id, leaseId, tookMs: state.nowMs - lease.startedAtMs });
         break;
       case "infrastructure_failure":
         lose(state, execution, { kind: "failed_attempt", message: `agent ${agent.name}: ${message}`, agent });

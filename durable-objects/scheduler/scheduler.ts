@@ -2,6 +2,7 @@ import { abandonOperation, cancelOperation, enqueue, setWatched } from "./client
 import { connectAgent, disconnectAgent, loseAgent } from "./connections.ts";
 import { hear } from "./heartbeat.ts";
 import { stopWork } from "./availability.ts";
+import { countsOf, type SchedulerCounts } from "./counts.ts";
 import { dispatchAgent } from "./dispatch.ts";
 import { complete, failUnmatched, forgetEnded } from "./endings.ts";
 import type { Decision, SchedulerEvent } from "./events.ts";
@@ -114,6 +115,10 @@ export class Scheduler {
   /** The live execution that an operation waits for. */
   executionOf(operationId: string): string | undefined {
     return this.#state.operation(operationId)?.execution.id;
+  }
+
+  counts(): SchedulerCounts {
+    return countsOf(this.#state);
   }
 
   /** Ids of all live executions. */

@@ -5,6 +5,7 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import {
   ExecuteOperationMetadataSchema,
   ExecutionStage_Value as Stage,
@@ -26,6 +27,23 @@ function config(scheduler: Record<string, unknown>): string {
     schedulers: { M: { supported_platform_properties: { cpu_count: "minimum" }, ...scheduler } },
     services: { execution: [{ instance_name: INSTANCE, scheduler: "M", cas_store: "S" }] },
   });
+}
+
+const histogramSchema = z.object({ counts: z.array(z.number()) });
+
+const metricsSchema = z.object({
+  now: z.object({ agents: z.unknown(), groups: z.array(z.unknown()) }),
+  totals: z.object({ queued: z.number(), completed: z.number() }),
+  queueDuration: histogramSchema,
+  executionDuration: histogramSchema,
+});
+
+/** Miniflare's stubs don't know the object's class. */
+async function callMethod(stub: object, name: string): Promise<unknown> {
+  const method: unknown = Reflect.get(stub, name);
+  if (typeof method !== "function") throw new Error(`the object has no method ${name}`);
+  const result: unknown = await Reflect.apply(method, stub, []);
+  return result;
 }
 
 let salt = 0;
@@ -392,6 +410,31 @@ describe("the Instance object", () => {
     await expect(new TextStream(clients.byteStream.read({ resourceName: unknown })).rest()).rejects.toMatchObject({
       code: Code.NotFound,
     });
+  });
+
+  test("the metrics say what waits, what runs, who is there and what has been", async () => {
+    const namespace = await worker.mf.getDurableObjectNamespace("INSTANCE", LOCAL_WORKER.name);
+    const instance = namespace.get(namespace.idFromName("0/main"));
+    const metrics = async () => metricsSchema.parse(await callMethod(instance, "metrics"));
+    const before = await metrics();
+    const agent = await connect("measured");
+    const running = await execute(clients, { properties: { cpu_count: "0" } });
+    const { leaseId } = await agent.next("lease");
+    const waiting = await execute(clients, { properties: { cpu_count: "0" } });
+    await waiting.until(Stage.QUEUED);
+    const during = await metrics();
+    expect(during.now.agents).toEqual({ connected: 1, draining: 0, missing: 0, leases: 1, freeSlots: 0 });
+    expect(during.now.groups).toMatchObject([{ queued: 1, active: 1, agents: 1 }]);
+    expect(during.totals.queued).toBe(before.totals.queued + 2);
+    agent.complete(leaseId);
+    agent.complete((await agent.next("lease")).leaseId, 1);
+    await Promise.all([running.response(), waiting.response()]);
+    const after = await metrics();
+    expect(after.totals.completed).toBe(before.totals.completed + 2);
+    const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0);
+    expect(total(after.executionDuration.counts)).toBe(total(before.executionDuration.counts) + 2);
+    expect(total(after.queueDuration.counts)).toBe(total(before.queueDuration.counts) + 2);
+    expect(after.now.groups).toEqual([]);
   });
 
   test("operations are listed page by page", async () => {
