@@ -11,6 +11,8 @@ import {
   InstanceMessageSchema,
   type AgentMessage,
   type Hello,
+  type LeaseProgress,
+  type LeaseProgress_Phase,
   type LeaseResult,
   type LeaseSchema,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
@@ -59,10 +61,9 @@ export class AgentPeer {
   }
 
   /** The next socket, after its Hello has been answered. */
-  async welcomed(): Promise<AgentConnection> {
+  async welcomed(): Promise<{ readonly connection: AgentConnection; readonly hello: Hello }> {
     const connection = await this.connection();
-    await connection.welcome(this.heartbeatIntervalMs);
-    return connection;
+    return { connection, hello: await connection.welcome(this.heartbeatIntervalMs) };
   }
 
   async close(): Promise<void> {
@@ -118,9 +119,12 @@ export class AgentConnection {
     return value;
   }
 
-  /** The next progress of a phase. */
-  async progress(): Promise<Extract<AgentMessage["message"], { case: "progress" }>["value"]> {
-    return (await this.#next("progress")).value;
+  /** The next progress that tells of this phase. */
+  async progress(phase: LeaseProgress_Phase): Promise<LeaseProgress> {
+    for (;;) {
+      const { value } = await this.#next("progress");
+      if (value.phase === phase) return value;
+    }
   }
 
   async drain(): Promise<void> {

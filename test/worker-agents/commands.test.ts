@@ -114,10 +114,10 @@ describe("a command", () => {
   });
 
   it("is killed when its lease is cancelled, and that is its outcome", async () => {
-    const { peer, connection } = await startAgent({ limits: { progressDelayMs: 0 } });
+    const { peer, connection } = await startAgent();
     const lease = leaseOf(peer, { command: shell("sleep 300") });
     connection.lease(lease);
-    while ((await connection.progress()).phase !== LeaseProgress_Phase.EXECUTING);
+    await connection.progress(LeaseProgress_Phase.EXECUTING);
     connection.send({ case: "cancel", value: { leaseId: lease.leaseId, reason: "nobody waits" } });
     const { outcome, status, leaseId } = await connection.result();
     expect({ outcome, leaseId }).toEqual({ outcome: LeaseResult_Outcome.CANCELLED, leaseId: lease.leaseId });

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
+import type { Hello } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { AgentOptions } from "../../worker-agents/agent-options.ts";
 import { runAgent } from "../../worker-agents/agent.ts";
 import { AgentPeer, type AgentConnection } from "./agent-peer.ts";
@@ -25,12 +26,13 @@ export async function startPeer(): Promise<AgentPeer> {
 export interface RunningAgent {
   readonly peer: AgentPeer;
   readonly connection: AgentConnection;
+  readonly hello: Hello;
   readonly workDirectory: string;
   /** Settles when the agent has stopped. */
   readonly stopped: Promise<void>;
   /** Tells it to drain. */
-  drain(): void;
-  kill(): void;
+  readonly drain: () => void;
+  readonly kill: () => void;
 }
 
 /** Starts the real agent against a peer of its own, and has it welcomed. It is killed when the test ends. */
@@ -50,6 +52,7 @@ export async function startAgent(overrides: Partial<AgentOptions> = {}, peer?: A
       killSignal: kill.signal,
       ...overrides,
       limits: {
+        progressDelayMs: 0,
         reconnect: { baseMs: 1, maxMs: 5 },
         callRetries: { attempts: 4, baseMs: 1, maxMs: 2 },
         ...overrides.limits,
@@ -63,7 +66,7 @@ export async function startAgent(overrides: Partial<AgentOptions> = {}, peer?: A
   });
   return {
     peer: endpoint,
-    connection: await endpoint.welcomed(),
+    ...(await endpoint.welcomed()),
     workDirectory,
     stopped,
     drain: () => {

@@ -1,0 +1,206 @@
+import { describe, expect, it } from "vitest";
+import {
+  LeaseProgress_Phase as Phase,
+  LeaseResult_Outcome as Outcome,
+} from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { runAgent } from "../../worker-agents/agent.ts";
+import { AgentRefusedError } from "../../worker-agents/connection/connection.ts";
+import { gate } from "./gate.ts";
+import { leaseOf, shell } from "./leases.ts";
+import { runAction } from "./run-action.ts";
+import { SILENT, startAgent, startPeer, temporaryDirectory } from "./running-agent.ts";
+
+describe("an agent's connection", () => {
+  it("begins with a Hello that says who it is and what it offers", async () => {
+    const peer = await startPeer();
+    const stop = new AbortController();
+    const stopped = runAgent(
+      {
+        endpoint: peer.endpoint,
+        instanceName: "team/a b",
+        name: "machine",
+        version: "1.2.3",
+        workDirectory: await temporaryDirectory(),
+        properties: [
+          { name: "cpu_count", value: "2" },
+          { name: "pool", value: "one" },
+          { name: "pool", value: "two" },
+        ],
+        maxActions: 7,
+        token: "secret",
+        logger: SILENT,
+        killSignal: stop.signal,
+      },
+      stop.signal,
+    );
+    const hello = await (await peer.connection()).welcome();
+    expect(hello).toMatchObject({ name: "machine", version: "1.2.3", maxActions: 7, draining: false, leaseIds: [] });
+    const properties = hello.platform?.properties.map(({ name, value }) => [name, value]) ?? [];
+    expect(properties.map(([name]) => name)).toEqual(["OSFamily", "Arch", "memory_kb", "cpu_count", "pool", "pool"]);
+    expect(properties).toContainEqual(["cpu_count", "2"]);
+    expect(peer.upgrades[0]?.url).toBe("/v1/instances/team%2Fa%20b/agent");
+    expect(peer.upgrades[0]?.headers.authorization).toBe("Bearer secret");
+    stop.abort();
+    await stopped;
+  });
+
+  it("carries the token to the CAS, too", async () => {
+    const agent = await startAgent({ token: "secret" });
+    await runAction(agent, { inputs: { a: "1" }, command: shell("true") });
+    expect([...agent.peer.cas.authorizations]).toEqual(["Bearer secret"]);
+  });
+
+  it("may be lost while an action runs: the action goes on, and its result comes on the next one", async () => {
+    const { peer, connection } = await startAgent();
+    const { path, open } = await gate();
+    const lease = leaseOf(peer, { command: shell(`cat ${path}`) });
+    connection.lease(lease);
+    connection.terminate();
+    const { connection: second, hello } = await peer.welcomed();
+    expect(hello.leaseIds).toEqual([lease.leaseId]);
+    await open("went on");
+    const { outcome, actionResult } = await second.result();
+    expect(outcome).toBe(Outcome.COMPLETED);
+    expect(peer.cas.get(actionResult?.stdoutDigest).toString()).toBe("went on");
+  });
+
+  it("is told each result again until it acknowledges it, and no longer", async () => {
+    const { peer, connection } = await startAgent();
+    const lease = leaseOf(peer, { command: shell("true") });
+    connection.lease(lease);
+    const first = await connection.result({ acknowledge: false });
+    connection.terminate();
+    const { connection: second, hello } = await peer.welcomed();
+    expect(hello.leaseIds).toEqual([lease.leaseId]);
+    expect(await second.result({ acknowledge: false })).toEqual(first);
+    // A lease that is given twice is run once.
+    second.lease(lease);
+    expect(await second.result()).toEqual(first);
+    // Messages are handled in order: when this one is answered, the acknowledgement has been seen.
+    second.lease({ ...lease, leaseId: "next" });
+    await second.result();
+    second.terminate();
+    expect((await peer.welcomed()).hello.leaseIds).not.toContain(lease.leaseId);
+  });
+
+  it("keeps the agent's id, and tells where a running lease stands", async () => {
+    const { peer, connection, hello } = await startAgent();
+    connection.lease(leaseOf(peer, { command: shell("sleep 300") }));
+    await connection.progress(Phase.EXECUTING);
+    connection.terminate();
+    const second = await peer.welcomed();
+    expect(second.hello.agentId).toBe(hello.agentId);
+    const { metadata } = await second.connection.progress(Phase.EXECUTING);
+    expect(metadata?.inputFetchCompletedTimestamp).toBeDefined();
+  });
+
+  it("survives messages that the agent does not understand", async () => {
+    const agent = await startAgent();
+    agent.connection.sendRaw(Uint8Array.of(0xff, 0xff, 0xff));
+    agent.connection.sendRaw(Uint8Array.of(0xfa, 0x3f, 0x00));
+    agent.connection.sendRaw("what?");
+    agent.connection.send({ case: "cancel", value: { leaseId: "unknown" } });
+    agent.connection.send({ case: "acknowledgement", value: { leaseId: "unknown" } });
+    expect(await runAction(agent, { command: shell("true") })).toMatchObject({ exitCode: 0 });
+  });
+
+  it("that no longer answers heartbeats is given up for a new one, while an answering one is kept", async () => {
+    const peer = await startPeer();
+    peer.heartbeatIntervalMs = 20;
+    const agent = await startAgent({}, peer);
+    // The command outlasts many heartbeats, and all of them are answered.
+    expect(await runAction(agent, { command: shell("sleep 0.3") })).toMatchObject({ exitCode: 0 });
+    expect(peer.upgrades).toHaveLength(1);
+    agent.connection.answersHeartbeats = false;
+    await peer.welcomed();
+    expect(peer.upgrades).toHaveLength(2);
+  });
+
+  it("without a Welcome is given up", async () => {
+    const peer = await startPeer();
+    const agent = startAgent({ limits: { welcomeTimeoutMs: 30 } }, peer);
+    const silent = await peer.connection();
+    await silent.closed;
+    await agent;
+  });
+
+  it("that the endpoint refuses at first is an error that says so, and later is tried again", async () => {
+    const peer = await startPeer();
+    peer.refuseWith = 403;
+    await expect(
+      runAgent(
+        {
+          endpoint: peer.endpoint,
+          instanceName: "main",
+          name: "m",
+          version: "0",
+          workDirectory: await temporaryDirectory(),
+          logger: SILENT,
+        },
+        new AbortController().signal,
+      ),
+    ).rejects.toThrow(AgentRefusedError);
+    peer.refuseWith = undefined;
+    const { connection } = await startAgent({}, peer);
+    peer.refuseWith = 503;
+    connection.terminate();
+    await expect.poll(() => peer.upgrades.length).toBeGreaterThan(3);
+    peer.refuseWith = undefined;
+    await peer.welcomed();
+  });
+});
+
+describe("a draining agent", () => {
+  it("lets what runs end, hands back what comes, and stops when all is acknowledged", async () => {
+    const { peer, connection, drain, stopped } = await startAgent();
+    const { path, open } = await gate();
+    connection.lease(leaseOf(peer, { command: shell(`cat ${path}`) }));
+    await connection.progress(Phase.EXECUTING);
+    drain();
+    await connection.drain();
+    connection.lease({ ...leaseOf(peer, { command: shell("true") }), leaseId: "late" });
+    const late = await connection.result();
+    expect([late.leaseId, late.outcome]).toEqual(["late", Outcome.HANDED_BACK]);
+    await open("finished");
+    const { outcome, actionResult } = await connection.result();
+    expect(outcome).toBe(Outcome.COMPLETED);
+    expect(peer.cas.get(actionResult?.stdoutDigest).toString()).toBe("finished");
+    await stopped;
+    expect(await connection.closed).toBe(1000);
+  });
+
+  it("hands back what does not end in time, its processes gone", async () => {
+    const { peer, connection, drain, stopped } = await startAgent({ drainTimeoutMs: 1 });
+    connection.lease(leaseOf(peer, { command: shell("sleep 300") }));
+    await connection.progress(Phase.EXECUTING);
+    drain();
+    const { outcome, status } = await connection.result();
+    expect(outcome).toBe(Outcome.HANDED_BACK);
+    expect(status?.message).toContain("did not end within 0.001 s");
+    await stopped;
+  });
+
+  it("says so on a connection that comes while it drains", async () => {
+    const { peer, connection, drain, stopped } = await startAgent();
+    const { path, open } = await gate();
+    connection.lease(leaseOf(peer, { command: shell(`cat ${path}`) }));
+    await connection.progress(Phase.EXECUTING);
+    drain();
+    await connection.drain();
+    connection.terminate();
+    const { connection: second, hello } = await peer.welcomed();
+    expect(hello.draining).toBe(true);
+    await open("");
+    expect((await second.result()).outcome).toBe(Outcome.COMPLETED);
+    await stopped;
+  });
+
+  it("stops at once when it is killed", async () => {
+    const { peer, connection, drain, kill, stopped } = await startAgent();
+    connection.lease(leaseOf(peer, { command: shell("sleep 300") }));
+    await connection.progress(Phase.EXECUTING);
+    drain();
+    kill();
+    await stopped;
+  });
+});
