@@ -1,6 +1,7 @@
 import { createRegistry } from "@bufbuild/protobuf";
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { Hono } from "hono";
 import {
   ActionCache,
@@ -45,7 +46,10 @@ app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
 
 app.notFound((c) => unimplementedResponse(c.req.raw) ?? c.text(`there is nothing at ${c.req.path}\n`, 404));
 
-app.onError((error, c) => c.text(`${reportedError(error).rawMessage}\n`, 500));
+app.onError((error) => {
+  const { code, rawMessage } = reportedError(error);
+  return new Response(`${rawMessage}\n`, { status: codeToHttpStatus(code) });
+});
 
 /** The messages that operations and statuses hold as Any, whose JSON form can't be made without their types. */
 const ANY_TYPES = createRegistry(file_build_bazel_remote_execution_v2_remote_execution, file_google_rpc_error_details);
