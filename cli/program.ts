@@ -17,12 +17,15 @@ export async function run(argv: readonly string[]): Promise<void> {
 }
 
 function program(): Command {
-  return new Command("remex")
+  const remex = new Command("remex")
+    // One form for all that is wrong with a command line, whoever finds it.
+    .configureOutput({
+      outputError: (text, write) => {
+        write(`${text.replace(/^error: /, "remex: ").trimEnd()} (see --help)\n`);
+      },
+    })
     .description("Bazel's Remote Execution API v2 as an edge-deployed service.")
     .version(packageVersion())
-    .addCommand(startCommand())
-    .addCommand(agentCommand())
-    .addCommand(bridgeCommand())
     .addHelpText(
       "after",
       `
@@ -36,4 +39,8 @@ With a deployed Worker, and as many build machines as you like:
   $ npx remex agent  --endpoint https://remex.example.com        (on each build machine)
   $ npx remex bridge --endpoint https://remex.example.com        (beside Bazel)`,
     );
+  for (const command of [startCommand(), agentCommand(), bridgeCommand()]) {
+    remex.addCommand(command.copyInheritedSettings(remex));
+  }
+  return remex;
 }

@@ -59,6 +59,13 @@ export class RemexProcess {
     return this.#matched(pattern, () => this.#stderr);
   }
 
+  /** The one line that it ends with, together with exit code 1, when a person has to put something right. */
+  async fault(): Promise<string> {
+    const code = await this.exited;
+    if (code === 1 && /^remex: .+\n$/.test(this.#stderr)) return this.#stderr;
+    throw new Error(`remex ended (${String(code)}) otherwise than with one line on stderr:\n${this.output}`);
+  }
+
   get output(): string {
     return `${this.#stdout}${this.#stderr}`;
   }

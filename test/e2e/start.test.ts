@@ -80,38 +80,38 @@ describe("remex start says in one line what to put right, and exits with 1, for"
     const port = await occupiedPort();
     const remex = start(["--data", await temporaryDirectory(), "--no-agent", flag, String(port)]);
 
-    expect(await fault(remex)).toMatch(new RegExp(`${port}.* in use.*${flag}`));
+    expect(await remex.fault()).toMatch(new RegExp(`${port}.* in use.*${flag}`));
   });
 
   it("a data directory that can't be made", async () => {
     const file = join(await temporaryDirectory(), "file");
     await writeFile(file, "");
 
-    expect(await fault(start(["--data", join(file, "data")]))).toMatch(/cannot make the data directory .*--data/);
+    expect(await start(["--data", join(file, "data")]).fault()).toMatch(/cannot make the data directory .*--data/);
   });
 
   it("a data directory that another one uses", async () => {
     const data = await temporaryDirectory();
     await start(["--data", data, "--no-agent"]).printed(/^Stop with Ctrl-C/m);
 
-    expect(await fault(start(["--data", data]))).toMatch(/in use by another remex start.*--data/);
+    expect(await start(["--data", data]).fault()).toMatch(/in use by another remex start.*--data/);
   });
 
   it("a configuration that isn't valid", async () => {
     const config = join(await temporaryDirectory(), "remex.json5");
     await writeFile(config, configText({ worker_timeout_s: "30" }));
 
-    expect(await fault(start(["--config", config]))).toMatch(
+    expect(await start(["--config", config]).fault()).toMatch(
       /remex\.json5 is not valid: schedulers\.SCHEDULER\.worker_timeout_s: .*"30"/,
     );
   });
 
   it("a configuration that isn't there", async () => {
-    expect(await fault(start(["--config", "/nowhere/remex.json5"]))).toMatch(/cannot read .*nowhere.*--config/);
+    expect(await start(["--config", "/nowhere/remex.json5"]).fault()).toMatch(/cannot read .*nowhere.*--config/);
   });
 
   it("an instance that isn't configured", async () => {
-    expect(await fault(start(["--instance", "elsewhere"]))).toMatch(/no instance "elsewhere"; it has: main/);
+    expect(await start(["--instance", "elsewhere"]).fault()).toMatch(/no instance "elsewhere"; it has: main/);
   });
 });
 
@@ -120,13 +120,6 @@ function start(args: readonly string[]): RemexProcess {
   const remex = new RemexProcess(["start", ...ANY_PORTS, ...args]);
   onTestFinished(() => remex.kill());
   return remex;
-}
-
-/** The one line that it ends with. */
-async function fault(remex: RemexProcess): Promise<string> {
-  expect(await remex.exited, remex.output).toBe(1);
-  expect(remex.stderr).toMatch(/^remex: .+\n$/);
-  return remex.stderr;
 }
 
 async function withClients<T>(

@@ -1,0 +1,92 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { execute, clientsOver } from "./clients.ts";
+import { createNativeTransport } from "./native-transport.ts";
+import { prepareAction } from "./action.ts";
+import { RemexProcess } from "./remex-process.ts";
+import { SeparateProcesses } from "./separate-processes.ts";
+import { temporaryDirectory } from "./temporary-directory.ts";
+
+it.each([
+  [["start", "--worker-port", "x"], /--worker-port.*0 to 65535/],
+  [["build"], /unknown command 'build'/],
+  [["bridge"], /--endpoint/],
+  [["bridge", "--endpoint", "remex.example.com"], /--endpoint.*https/],
+  [["bridge", "--endpoint", "http://127.0.0.1:1", "--listen", "everywhere"], /--listen.*host:port/],
+  [["agent", "--endpoint", "http://127.0.0.1:1", "--property", "pool"], /"pool".*name=value/],
+  [["agent", "--endpoint", "http://127.0.0.1:1", "--properties", "/nowhere.json5"], /nowhere\.json5/],
+  [["agent", "--endpoint", "http://127.0.0.1:1", "--max-actions", "many"], /--max-actions.*whole number/],
+  [["agent", "--endpoint", "http://127.0.0.1:1", "--work-dir", "/dev/null/work"], /\/dev\/null\/work/],
+])("remex %j says in one line what to put right, and exits with 1", async (args, message) => {
+  expect(await run(args).fault()).toMatch(message);
+});
+
+it("remex agent says that the Worker does not serve its instance", async () => {
+  const processes = await separateProcesses();
+  await processes.startWorker();
+
+  const agent = run(["agent", "--endpoint", processes.endpoint, "--instance", "elsewhere", ...(await workDirectory())]);
+
+  expect(await lastLine(agent)).toMatch(/elsewhere.*main/);
+});
+
+it("remex agent offers what flags, a file and the environment say, and runs what asks for it", async () => {
+  const processes = await separateProcesses();
+  await processes.startWorker();
+  const directory = await temporaryDirectory();
+  const properties = join(directory, "properties.json5");
+  await writeFile(properties, "{ OSFamily: 'plan9', disk: ['ssd', 'hdd'] }");
+  const agent = run(
+    ["agent", "--endpoint", processes.endpoint, "--property", "pool=test", "--properties", properties],
+    { REMEX_WORK_DIR: join(directory, "work"), REMEX_NAME: "named" },
+  );
+  const ready = await agent.printed(/^Agent +ready: (.*)$/m);
+  const transport = createNativeTransport(await processes.startBridge());
+  onTestFinished(() => {
+    transport.close();
+  });
+
+  const action = prepareAction({ script: "true", properties: { OSFamily: "plan9", disk: "hdd", pool: "test" } });
+  const { response } = await execute(clientsOver(transport), action);
+
+  expect(ready).toMatch(/^named serves main with .*OSFamily=plan9 disk=ssd disk=hdd pool=test$/);
+  expect(response.result?.executionMetadata?.worker).toBe("named");
+});
+
+it("remex bridge ends at SIGTERM", async () => {
+  const bridge = run(["bridge", "--endpoint", "http://127.0.0.1:1", "--listen", "0"]);
+  await bridge.printed(/^Bridge +ready/m);
+
+  expect(await bridge.stop()).toBe(0);
+});
+
+it("remex agent ends at SIGTERM", async () => {
+  const processes = await separateProcesses();
+  await processes.startWorker();
+  const agent = await processes.startAgent("agent");
+
+  expect(await agent.stop()).toBe(0);
+});
+
+function run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): RemexProcess {
+  const remex = new RemexProcess(args, environment);
+  onTestFinished(() => remex.kill());
+  return remex;
+}
+
+async function separateProcesses(): Promise<SeparateProcesses> {
+  const processes = new SeparateProcesses(await temporaryDirectory());
+  onTestFinished(() => processes.stop());
+  return processes;
+}
+
+async function workDirectory(): Promise<string[]> {
+  return ["--work-dir", join(await temporaryDirectory(), "work")];
+}
+
+/** What it says last, after what it has logged. */
+async function lastLine(remex: RemexProcess): Promise<string> {
+  expect(await remex.exited, remex.output).toBe(1);
+  return remex.stderr.trimEnd().split("\n").at(-1) ?? "";
+}
