@@ -10,12 +10,18 @@ export interface TestWorkerOptions {
   readonly config?: string;
   /** Where R2 and the objects keep their data; a new directory, removed at the end, if it is not given. */
   readonly dataDirectory?: string;
+  /** Gets each line that the Worker logs; else its errors go to the test's own output. */
+  readonly onLog?: (line: string) => void;
 }
 
 export interface TestWorker {
   /** Where it listens, with no slash at the end. */
   readonly url: string;
   readonly mf: Miniflare;
+  /** Runs SQL inside shard `index` of MAIN_STORE. */
+  shardSql(index: number, query: string, ...bindings: unknown[]): Promise<Record<string, unknown>[]>;
+  /** Ends shard `index` of MAIN_STORE, as the platform does now and then; the next call starts it again. */
+  evictShard(index: number): Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -24,6 +30,11 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
   const dataDirectory = options.dataDirectory ?? (await mkdtemp(join(tmpdir(), "remex-worker-")));
   const mf = new Miniflare({
     cf: false,
+    unsafeInspectDurableObjects: true,
+    handleStructuredLogs: ({ level, message }: { level: string; message: string }) => {
+      if (options.onLog !== undefined) options.onLog(message);
+      else if (level === "error") console.error(message);
+    },
     r2Persist: join(dataDirectory, "r2"),
     durableObjectsPersist: join(dataDirectory, "objects"),
     workers: [
@@ -40,6 +51,14 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
   return {
     url: origin,
     mf,
+    shardSql: async (index, query, ...bindings) => {
+      const storage = await mf.unsafeGetDurableObjectStorage(LOCAL_WORKER.name, "CacheShard", {
+        name: `MAIN_STORE/${index}`,
+      });
+      return storage.exec(query, ...bindings);
+    },
+    evictShard: (index) =>
+      mf.unsafeEvictDurableObject(LOCAL_WORKER.name, "CacheShard", { name: `MAIN_STORE/${index}` }),
     dispose: async () => {
       await mf.dispose();
       if (options.dataDirectory === undefined) await rm(dataDirectory, { recursive: true, force: true });

@@ -33,7 +33,7 @@ export function validateActionResult(result: ActionResult, digestFunction: Diges
   };
 
   for (const [index, file] of result.outputFiles.entries()) {
-    const field = `output_files[${index}]`;
+    const field = `action_result.output_files[${index}]`;
     if (file.path === "") throw invalid(`${field}.path is empty`);
     checkPath(file.path, `${field}.path`);
     const digest = parse(file.digest, `${field}.digest`);
@@ -43,7 +43,7 @@ export function validateActionResult(result: ActionResult, digestFunction: Diges
     blobs.push(digest);
   }
   for (const [index, directory] of result.outputDirectories.entries()) {
-    const field = `output_directories[${index}]`;
+    const field = `action_result.output_directories[${index}]`;
     checkPath(directory.path, `${field}.path`);
     if (directory.treeDigest === undefined && directory.rootDirectoryDigest === undefined) {
       throw invalid(`${field} has neither tree_digest nor root_directory_digest`);
@@ -54,14 +54,15 @@ export function validateActionResult(result: ActionResult, digestFunction: Diges
     }
   }
   for (const [index, link] of result.outputSymlinks.entries()) {
-    checkPath(link.path, `output_symlinks[${index}].path`);
-    if (link.target === "") throw invalid(`output_symlinks[${index}].target is empty`);
+    const field = `action_result.output_symlinks[${index}]`;
+    checkPath(link.path, `${field}.path`);
+    if (link.target === "") throw invalid(`${field}.target is empty`);
   }
-  if (result.stdoutDigest !== undefined) blobs.push(parse(result.stdoutDigest, "stdout_digest"));
-  if (result.stderrDigest !== undefined) blobs.push(parse(result.stderrDigest, "stderr_digest"));
+  if (result.stdoutDigest !== undefined) blobs.push(parse(result.stdoutDigest, "action_result.stdout_digest"));
+  if (result.stderrDigest !== undefined) blobs.push(parse(result.stderrDigest, "action_result.stderr_digest"));
   return { blobs, trees, rootDirectories };
 }
 
 function invalid(message: string): ConnectError {
-  return new ConnectError(`action_result: ${message}`, Code.InvalidArgument);
+  return new ConnectError(message, Code.InvalidArgument);
 }

@@ -3,6 +3,12 @@ import { unavailableError } from "../errors/unavailable.ts";
 /** How a call to a Durable Object is repeated; the pause doubles each time, and is shortened at random by up to half. */
 const RETRY = { attempts: 4, firstPauseMs: 50, retryAfterMs: 1000 } as const;
 
+/** What is needed of a DurableObjectNamespace. */
+export interface ObjectNamespace<Id, Stub> {
+  idFromName(name: string): Id;
+  get(id: Id): Stub;
+}
+
 /**
  * Calls an object's method that may safely be called again. A stub is broken for good by the first exception, so each
  * attempt gets a fresh one.
@@ -10,10 +16,10 @@ const RETRY = { attempts: 4, firstPauseMs: 50, retryAfterMs: 1000 } as const;
  * @throws ConnectError UNAVAILABLE if the object is overloaded (at once, since repeating makes that worse), or is still
  * out of reach after a few attempts.
  */
-export async function callObject<T extends Rpc.DurableObjectBranded, R>(
-  namespace: DurableObjectNamespace<T>,
+export async function callObject<Id, Stub, R>(
+  namespace: ObjectNamespace<Id, Stub>,
   name: string,
-  call: (stub: DurableObjectStub<T>) => Promise<R>,
+  call: (stub: Stub) => Promise<R>,
 ): Promise<R> {
   for (let attempt = 1; ; attempt++) {
     try {
