@@ -1,6 +1,7 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import type { BridgeLimits } from "./limits.ts";
+import { readAfterWriteFailure } from "./read-after-write-failure.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
 
 /** The endpoint over HTTP/1.1: a kept-alive connection carries one call at a time, in both directions at once. */
@@ -17,6 +18,14 @@ export function createHttp1Upstream(
     maxFreeSockets: 256,
     timeout: limits.upstreamIdleMs,
   });
+  const createConnection = agent.createConnection.bind(agent);
+  agent.createConnection = (options, callback) => {
+    const socket = createConnection(options, callback);
+    if (socket) {
+      readAfterWriteFailure(socket);
+    }
+    return socket;
+  };
   const basePath = endpoint.pathname.replace(/\/+$/, "");
   const shared = {
     agent,

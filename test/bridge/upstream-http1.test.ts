@@ -5,6 +5,7 @@ import { ByteStream } from "../../protos/gen/google/bytestream/bytestream_pb.ts"
 import { startTestBridge } from "./bridges.ts";
 import { GRPC_WEB, OK_TRAILERS, startRawEndpoint } from "./endpoints.ts";
 import { NativeClient } from "./native-client.ts";
+import { connect, endingOf, open } from "./raw-client.ts";
 
 const { queryWriteStatus, read } = ByteStream.method;
 const MESSAGE = encodeFrame(new Uint8Array());
@@ -50,4 +51,21 @@ test("an unused connection is closed by the bridge, before the endpoint would", 
   const client = new NativeClient((await startTestBridge(endpoint, { upstreamIdleMs: 10 })).port);
   await client.unary(queryWriteStatus, {});
   await closed.promise;
+});
+
+test("an answer to an upload that the endpoint doesn't read to its end is not lost with the connection", async () => {
+  // As workerd does it: the answer, then the end of the connection, with most of the request unread.
+  const endpoint = await startRawEndpoint((request, response) => {
+    response.writeHead(200, GRPC_WEB).end(Buffer.concat([MESSAGE, OK_TRAILERS]), () => {
+      request.socket.resetAndDestroy();
+    });
+  });
+  const { port } = await startTestBridge(endpoint);
+  const upload = encodeFrame(new Uint8Array(4 * 1024 * 1024));
+  for (let uploads = 0; uploads < 50; uploads++) {
+    const stream = open(connect(port), { ":path": "/google.bytestream.ByteStream/Write" });
+    const ending = endingOf(stream);
+    stream.write(upload);
+    expect((await ending).trailers["grpc-status"]).toBe("0");
+  }
 });
