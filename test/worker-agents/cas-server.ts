@@ -30,6 +30,8 @@ export class CasServer {
   cutReadsAfterBytes: number[] = [];
   /** Ends the next writes, with the bytes so far committed, once they have brought this many. */
   cutWritesAfterBytes: number[] = [];
+  /** Answers the next writes as complete after their first message, as for a blob that has come by another way. */
+  earlyAnswers = 0;
   /** The offset of each Read and Write. */
   readonly offsets: number[] = [];
   maxBatchTotalSizeBytes = 0n;
@@ -54,8 +56,8 @@ export class CasServer {
   }
 
   /** The bytes of a digest that a result names. */
-  get(digest: WireDigest | undefined): Buffer {
-    if (digest?.sizeBytes === 0n) return Buffer.alloc(0);
+  get(digest: Pick<WireDigest, "hash" | "sizeBytes"> | Digest | undefined): Buffer {
+    if (Number(digest?.sizeBytes) === 0) return Buffer.alloc(0);
     const bytes = digest === undefined ? undefined : this.blobs.get(blobKey(digest));
     if (bytes === undefined) throw new Error(`not stored: ${digest?.hash ?? "no digest"}`);
     return Buffer.from(bytes);
@@ -152,6 +154,10 @@ export class CasServer {
       this.#uploads.set(name, committed);
       const [, hash = ""] = /^main\/uploads\/[^/]+\/blobs\/([0-9a-f]{64})\/\d+$/.exec(name) ?? [];
       if (finishWrite) this.#store(committed, hash);
+      if (this.earlyAnswers > 0) {
+        this.earlyAnswers--;
+        return Number(/\d+$/.exec(name)?.[0]);
+      }
       if (received >= cut) throw new ConnectError("cut", Code.Unavailable);
     }
     return committed.length;

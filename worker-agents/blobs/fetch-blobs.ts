@@ -21,7 +21,6 @@ export async function fetchBlobs(
   signal: AbortSignal,
   take: TakeBlob,
 ): Promise<Digest[]> {
-  if (digests.length === 0) return [];
   const { batches, streams } = planTransfers(digests, (digest) => digest, await cas.batches.limits(signal));
   const missing: Digest[] = [];
   await settleAll([

@@ -182,6 +182,7 @@ export class FileCache {
       toFetch.set(key, [...(toFetch.get(key) ?? []), file]);
     });
     const digests = [...toFetch.values()].flatMap(([file]) => file?.digest ?? []);
+    if (digests.length === 0) return [];
     return fetch(digests, async (digest, content) => {
       const [first, second] = toFetch.get(digestKey(digest)) ?? [];
       if (first === undefined) return;
