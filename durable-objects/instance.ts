@@ -4,6 +4,7 @@ import { ListOperationsResponseSchema, OperationSchema } from "../protos/gen/goo
 import { AgentMessageSchema } from "../protos/gen/remex/agent/v1/agent_pb.ts";
 import { ReadOutputSchema, WatchRequestSchema } from "../protos/gen/remex/instance/v1/instance_pb.ts";
 import type { Env } from "../src/env.ts";
+import type { OperationFilter } from "../src/execution/operation-filter.ts";
 import { parseObjectName } from "../src/instance-object/operation-name.ts";
 import { log } from "../src/log.ts";
 import { serveInstance } from "../src/served-instance.ts";
@@ -117,11 +118,21 @@ export class Instance extends DurableObject<Env> {
   }
 
   /**
-   * A page of operations as a serialized google.longrunning.ListOperationsResponse.
+   * A page of operations as a serialized google.longrunning.ListOperationsResponse. A page that the filter leaves empty
+   * still has a token where more may follow.
    * @param pageToken of the page before, or ""
    */
-  listOperations(pageSize: number, pageToken: string): Uint8Array {
-    return toBinary(ListOperationsResponseSchema, this.#service.operations.list(pageToken, pageSize));
+  listOperations(pageSize: number, pageToken: string, filter: OperationFilter = {}): Uint8Array {
+    return toBinary(ListOperationsResponseSchema, this.#service.operations.list(pageToken, pageSize, filter));
+  }
+
+  /** Forgets an operation that has ended, before its time. */
+  deleteOperation(operationId: string): "deleted" | "live" | "unknown" {
+    const operation = this.#service.operations.get(operationId);
+    if (operation === undefined) return "unknown";
+    if (!operation.done) return "live";
+    this.#service.operations.delete(operationId);
+    return "deleted";
   }
 
   /** Returns false if the operation is not known. One that has ended stays as it is. */

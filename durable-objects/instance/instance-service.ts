@@ -255,6 +255,7 @@ export class InstanceService {
       agentName: this.#agentName(agentId) ?? agentId,
       queuedAtMs: snapshot?.queuedAtMs ?? 0,
       timeoutMs: snapshot?.timeoutMs ?? 0,
+      failures: snapshot?.failures ?? [],
     });
     const { message, outcome, response } = report;
     this.#step({ type: "lease_ended", agentId, leaseId, outcome, message }, response && { response });

@@ -25,6 +25,8 @@ export interface LeaseFacts {
   readonly agentName: string;
   readonly queuedAtMs: number;
   readonly timeoutMs: number;
+  /** One line for each attempt before this one that failed. */
+  readonly failures: readonly string[];
 }
 
 /**
@@ -88,7 +90,7 @@ function malformed(message: string): LeaseReport {
 
 /** The result is the object's own, fresh from the socket, so it is completed in place. */
 function response(result: LeaseResult, facts: LeaseFacts, status: Status | undefined): ExecuteResponse {
-  const made = create(ExecuteResponseSchema, { serverLogs: result.serverLogs });
+  const made = create(ExecuteResponseSchema, { serverLogs: result.serverLogs, message: retryMessage(facts) });
   if (status !== undefined) made.status = status;
   if (result.actionResult !== undefined) {
     const metadata = result.actionResult.executionMetadata ?? create(ExecutedActionMetadataSchema);
@@ -98,4 +100,9 @@ function response(result: LeaseResult, facts: LeaseFacts, status: Status | undef
     made.result = result.actionResult;
   }
   return made;
+}
+
+/** What a person should know of a result that took several attempts. */
+function retryMessage({ failures }: LeaseFacts): string {
+  return failures.length === 0 ? "" : `attempt ${failures.length + 1}, after: ${failures.join("; ")}`;
 }

@@ -12,6 +12,7 @@ import {
 import { type Status, StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
 import type { ExecutionRecord, ExecutionRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { type InstanceShard, formatOperationName } from "../../src/instance-object/operation-name.ts";
+import type { OperationFilter } from "../../src/execution/operation-filter.ts";
 import { operationMessage, type Standing } from "../../src/execution/operation-message.ts";
 import type { InstanceStorage } from "./storage.ts";
 
@@ -47,7 +48,21 @@ export class Operations {
     if (request === undefined) return undefined;
     if (joined?.error !== undefined) return this.#ended(operationId, request, fromBinary(StatusSchema, joined.error));
     const record = this.#storage.executionRecord(executionId);
-    return record && operationMessage(this.name(operationId), request, this.#standing(executionId, record));
+    if (record === undefined || record.operations.every((operation) => operation.operationId !== operationId)) {
+      return undefined;
+    }
+    return operationMessage(this.name(operationId), request, this.#standing(executionId, record));
+  }
+
+  /** Forgets an operation; the execution's other operations stay. It must have ended. */
+  delete(operationId: string): void {
+    const executionId = this.#storage.joinedOperation(operationId)?.executionId ?? operationId;
+    const record = this.#storage.executionRecord(executionId);
+    if (record === undefined) return;
+    this.#storage.removeJoinedOperation(operationId);
+    record.operations = record.operations.filter((operation) => operation.operationId !== operationId);
+    if (record.end !== undefined && record.operations.length === 0) this.#storage.removeExecution(executionId);
+    else this.#storage.updateExecution(executionId, record);
   }
 
   /** An operation that ended before its execution did. */
@@ -72,14 +87,27 @@ export class Operations {
     }
   }
 
-  /** A page of operations, those of `limit` executions, in the order of the executions' ids. */
-  list(afterExecutionId: string, limit: number): ListOperationsResponse {
+  /** A page of operations: those of the next `limit` executions, in the order of their ids, that pass the filter. */
+  list(afterExecutionId: string, limit: number, filter: OperationFilter): ListOperationsResponse {
     const executionIds = this.#storage.executionIds(afterExecutionId, limit);
-    const operations = executionIds.flatMap((executionId) =>
-      [...this.ofExecution(executionId)].flatMap(({ message }) => message() ?? []),
-    );
+    const operations = executionIds.flatMap((executionId) => this.#matching(executionId, filter));
     const nextPageToken = executionIds.length === limit ? (executionIds.at(-1) ?? "") : "";
     return create(ListOperationsResponseSchema, { operations, nextPageToken });
+  }
+
+  #matching(executionId: string, filter: OperationFilter): Operation[] {
+    const request = this.#storage.executionRequest(executionId);
+    const record = this.#storage.executionRecord(executionId);
+    if (request === undefined || record === undefined) return [];
+    const standing = this.#standing(executionId, record);
+    const done = standing.stage === Stage.COMPLETED;
+    const passes =
+      (filter.stage ?? standing.stage) === standing.stage &&
+      (filter.done ?? done) === done &&
+      (filter.toolInvocationId ?? record.toolInvocationId) === record.toolInvocationId &&
+      (filter.actionHash ?? request.actionDigest?.hash) === request.actionDigest?.hash;
+    if (!passes) return [];
+    return record.operations.map(({ operationId }) => operationMessage(this.name(operationId), request, standing));
   }
 
   #ended(operationId: string, request: ExecutionRequest, error: Status): Operation {

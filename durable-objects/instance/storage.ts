@@ -118,6 +118,10 @@ export class InstanceStorage {
     );
   }
 
+  removeJoinedOperation(operationId: string): void {
+    this.#sql.exec("DELETE FROM joined_operations WHERE operation_id = ?", operationId);
+  }
+
   joinedOperation(operationId: string): JoinedOperation | undefined {
     const query = "SELECT execution_id, error FROM joined_operations WHERE operation_id = ?";
     for (const row of this.#sql.exec<{ execution_id: string; error: ArrayBuffer | null }>(query, operationId)) {

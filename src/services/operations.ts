@@ -8,6 +8,7 @@ import {
   type Operations,
 } from "../../protos/gen/google/longrunning/operations_pb.ts";
 import type { Env } from "../env.ts";
+import { parseOperationFilter } from "../execution/operation-filter.ts";
 import { callInstance, locateOperation, unknownOperationError } from "../instance-object/instance-objects.ts";
 import { watchOperation } from "../instance-object/watch-operation.ts";
 import { serveInstance } from "../served-instance.ts";
@@ -21,12 +22,12 @@ export function operationsService(env: Env): ServiceImpl<typeof Operations> {
     },
 
     async listOperations({ filter, name, pageSize, pageToken }) {
-      if (filter !== "") throw new ConnectError("filter is not supported; leave it empty", Code.InvalidArgument);
+      const wanted = parseOperationFilter(filter);
       const { config } = serveInstance(env, name.replace(/(^|\/)operations$/, ""));
       const size = Math.min(pageSize > 0 ? pageSize : PAGE_OPERATIONS.default, PAGE_OPERATIONS.most);
       const at = parsePageToken(pageToken, config.scheduler.shards);
       const shard = { instanceName: config.name, shard: at.shard };
-      const bytes = await callInstance(env, shard, (stub) => stub.listOperations(size, at.token));
+      const bytes = await callInstance(env, shard, (stub) => stub.listOperations(size, at.token, wanted));
       const page = fromBinary(ListOperationsResponseSchema, bytes);
       if (page.nextPageToken !== "") page.nextPageToken = `${at.shard}/${page.nextPageToken}`;
       else if (at.shard + 1 < config.scheduler.shards) page.nextPageToken = `${at.shard + 1}/`;
@@ -40,9 +41,14 @@ export function operationsService(env: Env): ServiceImpl<typeof Operations> {
       return create(EmptySchema);
     },
 
-    deleteOperation() {
-      const message = "operations are deleted by themselves, some time after their end (retain_completed_for_s)";
-      throw new ConnectError(message, Code.Unimplemented);
+    async deleteOperation({ name }) {
+      const operation = locateOperation(env, name);
+      const outcome = await callInstance(env, operation, (stub) => stub.deleteOperation(operation.id));
+      if (outcome === "unknown") throw unknownOperationError(name);
+      if (outcome === "live") {
+        throw new ConnectError(`operation ${name} has not ended; cancel it first`, Code.FailedPrecondition);
+      }
+      return create(EmptySchema);
     },
 
     async waitOperation({ name, timeout }) {

@@ -135,8 +135,10 @@ export class ScriptedAgent {
   }
 
   async close(): Promise<void> {
+    if (this.#socket.readyState === WebSocket.CLOSED) return;
+    const closed = new Promise((resolve) => this.#socket.once("close", resolve));
     this.#socket.close();
-    if (this.#socket.readyState !== WebSocket.CLOSED) await this.next("closed");
+    await closed;
   }
 
   #receive<K extends keyof Received>(kind: K, item: Received[K]): void {

@@ -1,0 +1,115 @@
+import { Code } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { useInstance } from "./instance-fixture.ts";
+import { ScriptedAgent } from "./scripted-agent.ts";
+
+const instance = useInstance({});
+
+test("an agent that reconnects keeps its lease (nativelink#1934)", async () => {
+  const before = await instance.connect("reconnect");
+  const stream = await instance.execute();
+  const { leaseId } = await before.next("lease");
+  await before.close();
+  const after = await instance.connect("reconnect", { leaseIds: [leaseId] });
+  after.complete(leaseId);
+  await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  expect(after.pending("lease")).toBe(0);
+});
+
+test("a second socket of an agent takes the place of the first", async () => {
+  const before = await instance.connect("replaced");
+  const after = await instance.connect("replaced");
+  await expect(before.next("closed")).resolves.toMatchObject({ code: 4000 });
+  const stream = await instance.execute();
+  after.complete((await after.next("lease")).leaseId);
+  await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+});
+
+test("a lease that never reached its agent is given out again, and a late report of it is ignored", async () => {
+  const before = await instance.connect("lost-lease");
+  const stream = await instance.execute();
+  const lost = await before.next("lease");
+  await before.close();
+  const after = await instance.connect("lost-lease", { leaseIds: [] });
+  const { leaseId } = await after.next("lease");
+  expect(leaseId).not.toBe(lost.leaseId);
+  after.complete(lost.leaseId, 1);
+  await expect(after.next("acknowledgement")).resolves.toMatchObject({ leaseId: lost.leaseId });
+  after.complete(leaseId);
+  await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+});
+
+test("a lease that the object does not know is cancelled", async () => {
+  const agent = await instance.connect("unknown-lease", { leaseIds: ["00000000-0000-0000-0000-000000000000.1"] });
+  await expect(agent.next("cancel")).resolves.toMatchObject({ leaseId: "00000000-0000-0000-0000-000000000000.1" });
+});
+
+test("an agent's infrastructure failure is tried elsewhere; the client sees nothing of it", async () => {
+  const bad = await instance.connect("bad");
+  const stream = await instance.execute();
+  const lease = await bad.next("lease");
+  const good = await instance.connect("good");
+  bad.end(lease.leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status: { code: 13, message: "disk full" } });
+  good.complete((await good.next("lease")).leaseId);
+  await expect(stream.response()).resolves.toMatchObject({
+    result: { executionMetadata: { worker: "good" } },
+    message: "attempt 2, after: agent bad: disk full",
+  });
+});
+
+test("an action that spoils every attempt ends with INTERNAL that says how, and is then refused at once (buildfarm#675)", async () => {
+  const agent = await instance.connect("spoiler");
+  const options = { salt: "spoiled" };
+  const stream = await instance.execute(options);
+  for (let attempt = 1; attempt <= 4; attempt++) {
+    const { leaseId } = await agent.next("lease");
+    agent.end(leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status: { code: 13, message: `boom ${attempt}` } });
+  }
+  const { status } = await stream.response();
+  expect(status).toMatchObject({ code: Code.Internal });
+  expect(status?.message).toContain("agent spoiler: boom 4");
+  const retry = (await instance.execute(options)).done();
+  await expect(retry).rejects.toMatchObject({ code: Code.Internal });
+  expect(agent.pending("lease")).toBe(0);
+});
+
+test("what makes no sense in a report counts against the agent, not the action", async () => {
+  const liar = await instance.connect("liar");
+  const stream = await instance.execute();
+  const first = await liar.next("lease");
+  liar.end(first.leaseId, { outcome: Outcome.COMPLETED });
+  const second = await liar.next("lease");
+  liar.end(second.leaseId, { outcome: Outcome.REFUSED, status: { code: Code.DataLoss, message: "no" } });
+  liar.complete((await liar.next("lease")).leaseId);
+  await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+});
+
+test("an agent that drains gets nothing more, and hands back what it can't finish", async () => {
+  const leaving = await instance.connect("leaving");
+  const stream = await instance.execute();
+  const { leaseId } = await leaving.next("lease");
+  leaving.send({ case: "drain", value: {} });
+  leaving.end(leaseId, { outcome: Outcome.HANDED_BACK });
+  await leaving.next("acknowledgement");
+  const staying = await instance.connect("staying");
+  staying.complete((await staying.next("lease")).leaseId);
+  await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  expect(leaving.pending("lease")).toBe(0);
+});
+
+test("a message that is none closes that socket and nothing else", async () => {
+  const other = await instance.connect("other");
+  const bad = await ScriptedAgent.open(instance.worker.url, "malformed");
+  bad.sendRaw(new Uint8Array([255, 255, 255]));
+  await expect(bad.next("closed")).resolves.toMatchObject({ code: 4001 });
+  const silent = await ScriptedAgent.open(instance.worker.url, "no-hello");
+  silent.complete("x.1");
+  await expect(silent.next("closed")).resolves.toMatchObject({ code: 4001 });
+  const unnamed = await ScriptedAgent.open(instance.worker.url, "");
+  unnamed.send({ case: "hello", value: { agentId: "" } });
+  await expect(unnamed.next("closed")).resolves.toMatchObject({ code: 4001 });
+  const stream = await instance.execute();
+  other.complete((await other.next("lease")).leaseId);
+  await stream.response();
+});

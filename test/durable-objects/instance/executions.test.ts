@@ -1,0 +1,174 @@
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { PreconditionFailureSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
+import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { stageOf } from "./execution-stream.ts";
+import { prepareAction } from "../../e2e/action.ts";
+import { useInstance } from "./instance-fixture.ts";
+
+const instance = useInstance({});
+
+test("shows an execution's stages, and serves its result from the cache the next time", async () => {
+  const options = { salt: "stages" };
+  const stream = await instance.execute(options);
+  expect(stageOf(await stream.next())).toBe(Stage.CACHE_CHECK);
+  expect(stageOf(await stream.next())).toBe(Stage.QUEUED);
+  const agent = await instance.connect("stages");
+  const lease = await agent.next("lease");
+  const executing = await stream.until(Stage.EXECUTING);
+  expect(executing.name).toMatch(/^main\/operations\/0\/[0-9a-f-]{36}$/);
+  agent.complete(lease.leaseId);
+  const response = await stream.response();
+  expect(response).toMatchObject({
+    cachedResult: false,
+    result: { exitCode: 0, executionMetadata: { worker: "stages" } },
+  });
+  expect(response.result?.executionMetadata?.queuedTimestamp).toBeDefined();
+  await expect(agent.next("acknowledgement")).resolves.toMatchObject({ leaseId: lease.leaseId });
+
+  const again = await (await instance.execute(options)).response();
+  expect(again).toMatchObject({ cachedResult: true, result: { exitCode: 0 } });
+  expect(agent.pending("lease")).toBe(0);
+});
+
+test("a result with a non-zero exit code is a result, and is not cached", async () => {
+  const agent = await instance.connect("non-zero");
+  const options = { salt: "non-zero" };
+  for (let run = 1; run <= 2; run++) {
+    const stream = await instance.execute(options);
+    agent.complete((await agent.next("lease")).leaseId, 3);
+    await expect(stream.response()).resolves.toMatchObject({ cachedResult: false, result: { exitCode: 3 } });
+  }
+});
+
+test("an action with do_not_cache is not cached and not merged", async () => {
+  const agent = await instance.connect("uncached", { maxActions: 2 });
+  const options = { salt: "uncached", doNotCache: true };
+  const streams = [await instance.execute(options), await instance.execute(options)];
+  const leases = [await agent.next("lease"), await agent.next("lease")];
+  for (const { leaseId } of leases) agent.complete(leaseId);
+  for (const stream of streams) await expect(stream.response()).resolves.toMatchObject({ cachedResult: false });
+  const third = await instance.execute(options);
+  agent.complete((await agent.next("lease")).leaseId);
+  await expect(third.response()).resolves.toMatchObject({ cachedResult: false });
+});
+
+test("identical actions in flight share one execution under two names", async () => {
+  const agent = await instance.connect("merge");
+  const options = { salt: "merge" };
+  const first = await instance.execute(options);
+  const second = await instance.execute(options);
+  const { leaseId } = await agent.next("lease");
+  const names = [(await first.until(Stage.EXECUTING)).name, (await second.until(Stage.EXECUTING)).name];
+  expect(new Set(names).size).toBe(2);
+  agent.complete(leaseId);
+  await expect(first.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  await expect(second.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  expect(agent.pending("lease")).toBe(0);
+});
+
+test("missing inputs reach the client with the agent's PreconditionFailure", async () => {
+  const agent = await instance.connect("missing");
+  const stream = await instance.execute();
+  const { leaseId } = await agent.next("lease");
+  const detail = { $typeName: PreconditionFailureSchema.typeName, violations: [] };
+  agent.end(leaseId, {
+    outcome: Outcome.REFUSED,
+    status: {
+      code: Code.FailedPrecondition,
+      message: "gone",
+      details: [{ typeUrl: `type.googleapis.com/${detail.$typeName}`, value: new Uint8Array() }],
+    },
+  });
+  const { status } = await stream.response();
+  expect(status).toMatchObject({ code: Code.FailedPrecondition, message: "gone" });
+  expect(status?.details.map((any) => anyUnpack(any, PreconditionFailureSchema))).toHaveLength(1);
+});
+
+test("an action past its time limit ends with DEADLINE_EXCEEDED and what it had done", async () => {
+  const agent = await instance.connect("slow");
+  const stream = await instance.execute({ timeout: { seconds: 2n, nanos: 0 } });
+  const lease = await agent.next("lease");
+  expect(lease.timeout).toMatchObject({ seconds: 2n });
+  agent.end(lease.leaseId, {
+    outcome: Outcome.TIMED_OUT,
+    actionResult: { exitCode: 137, stdoutRaw: new Uint8Array([65]) },
+  });
+  await expect(stream.response()).resolves.toMatchObject({
+    status: { code: Code.DeadlineExceeded },
+    result: { exitCode: 137 },
+  });
+});
+
+test("minimum properties are used up by what runs", async () => {
+  const agent = await instance.connect("cpus", {
+    maxActions: 0,
+    platform: { properties: [{ name: "cpu_count", value: "3" }] },
+  });
+  const streams = [];
+  for (let n = 0; n < 2; n++) streams.push(await instance.execute({ properties: { cpu_count: "2" } }));
+  const first = await agent.next("lease");
+  expect(agent.pending("lease")).toBe(0);
+  agent.complete(first.leaseId);
+  agent.complete((await agent.next("lease")).leaseId);
+  for (const stream of streams) await stream.response();
+});
+
+test("a bad platform property is INVALID_ARGUMENT that names it", async () => {
+  const stream = await instance.execute({ properties: { cpu_count: "many" } });
+  await expect(stream.done()).rejects.toThrow(/^\[invalid_argument\] .*"cpu_count"/);
+});
+
+test("the smaller of Action.timeout and execution_policy.timeout is the limit, else the scheduler's default", async () => {
+  const agent = await instance.connect("limits");
+  const second = (seconds: bigint) => ({ seconds, nanos: 0 });
+  const cases = [
+    { options: { timeout: second(7n), policyTimeout: second(5n) }, limit: 5n },
+    { options: { timeout: second(7n), policyTimeout: second(9n) }, limit: 7n },
+    { options: { policyTimeout: second(9n) }, limit: 9n },
+    { options: {}, limit: 1200n },
+  ];
+  for (const { options, limit } of cases) {
+    const stream = await instance.execute(options);
+    const { leaseId, timeout } = await agent.next("lease");
+    expect(timeout).toMatchObject({ seconds: limit, nanos: 0 });
+    agent.complete(leaseId);
+    await stream.response();
+  }
+});
+
+test("a time limit above the scheduler's is INVALID_ARGUMENT that names both", async () => {
+  const over = { seconds: 3601n, nanos: 0 };
+  await expect((await instance.execute({ timeout: over })).done()).rejects.toThrow(
+    /Action\.timeout is 3601 s.* 3600 s/,
+  );
+  const stream = await instance.execute({ policyTimeout: over });
+  await expect(stream.done()).rejects.toThrow(/^\[invalid_argument\] execution_policy\.timeout is 3601 s/);
+});
+
+test("a lower priority value runs first", async () => {
+  const agent = await instance.connect("priorities");
+  const streams = [await instance.execute()];
+  let { leaseId } = await agent.next("lease");
+  const actions = [5, -2_000_000_000, 0].map((priority) => ({ priority, salt: `priority ${priority}` }));
+  for (const options of actions) {
+    const stream = await instance.execute(options);
+    await stream.until(Stage.QUEUED);
+    streams.push(stream);
+  }
+  const ran: string[] = [];
+  for (const _ of actions) {
+    agent.complete(leaseId);
+    const lease = await agent.next("lease");
+    leaseId = lease.leaseId;
+    ran.push(lease.actionDigest?.hash ?? "");
+  }
+  agent.complete(leaseId);
+  const byPriority = [-2_000_000_000, 0, 5].map(
+    (priority) => prepareAction({ script: "true", salt: `priority ${priority}` }).digest.hash,
+  );
+  expect(ran).toEqual(byPriority);
+  await Promise.all(streams.map((stream) => stream.response()));
+});

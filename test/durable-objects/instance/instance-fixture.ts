@@ -1,0 +1,89 @@
+import { create } from "@bufbuild/protobuf";
+import { encodeBinaryHeader } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { RequestMetadataSchema } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { type ActionOptions, prepareAction } from "../../e2e/action.ts";
+import { type Clients, clientsOver, INSTANCE, upload } from "../../e2e/clients.ts";
+import { startWorker, type TestWorker } from "../../worker.ts";
+import { ExecutionStream } from "./execution-stream.ts";
+import { ScriptedAgent } from "./scripted-agent.ts";
+
+/** A configuration of one instance whose scheduler is told `scheduler`. */
+export function instanceConfig(scheduler: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify({
+    stores: { S: {} },
+    schedulers: { M: { supported_platform_properties: { cpu_count: "minimum" }, ...scheduler } },
+    services: { execution: [{ instance_name: INSTANCE, scheduler: "M", cas_store: "S" }] },
+  });
+}
+
+export function clientsOf({ url }: { readonly url: string }): Clients {
+  return clientsOver(createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" }));
+}
+
+export type ExecuteOptions = Partial<ActionOptions> & {
+  readonly skipCacheLookup?: boolean;
+  readonly priority?: number;
+  /** RequestMetadata.tool_invocation_id. */
+  readonly invocationId?: string;
+  /** execution_policy.timeout. */
+  readonly policyTimeout?: { readonly seconds: bigint; readonly nanos: number };
+};
+
+const METADATA_HEADER = "build.bazel.remote.execution.v2.requestmetadata-bin";
+
+let salt = 0;
+
+/** Uploads a new action, or the same one for the same `salt`, and executes it. */
+export async function execute(clients: Clients, options: ExecuteOptions = {}): Promise<ExecutionStream> {
+  const { invocationId = "", policyTimeout, priority = 0, skipCacheLookup = false, ...rest } = options;
+  const action = prepareAction({ script: "true", salt: String(salt++), ...rest });
+  await upload(clients, action.blobs);
+  const executionPolicy = { priority, ...(policyTimeout && { timeout: policyTimeout }) };
+  const request = { instanceName: INSTANCE, actionDigest: action.digest, skipCacheLookup, executionPolicy };
+  const metadata = encodeBinaryHeader(
+    create(RequestMetadataSchema, { toolInvocationId: invocationId }),
+    RequestMetadataSchema,
+  );
+  return new ExecutionStream(clients.execution.execute(request, { headers: { [METADATA_HEADER]: metadata } }));
+}
+
+/** A Worker with one instance, for the tests of a file. */
+export interface TestInstance {
+  readonly worker: TestWorker;
+  readonly clients: Clients;
+  execute(options?: ExecuteOptions): Promise<ExecutionStream>;
+  /** An agent that has said Hello, and is gone after the test. */
+  connect(id: string, hello?: Parameters<typeof ScriptedAgent.connect>[2], shard?: number): Promise<ScriptedAgent>;
+}
+
+export function useInstance(scheduler: Readonly<Record<string, unknown>>): TestInstance {
+  let worker: TestWorker | undefined;
+  const agents: ScriptedAgent[] = [];
+  const running = (): TestWorker => {
+    if (worker === undefined) throw new Error("the Worker runs during tests only");
+    return worker;
+  };
+  beforeAll(async () => {
+    worker = await startWorker({ config: instanceConfig(scheduler) });
+  });
+  afterEach(async () => {
+    await Promise.all(agents.splice(0).map((agent) => agent.close()));
+  });
+  afterAll(() => worker?.dispose());
+  return {
+    get worker() {
+      return running();
+    },
+    get clients() {
+      return clientsOf(running());
+    },
+    execute: (options) => execute(clientsOf(running()), options),
+    connect: async (id, hello, shard) => {
+      const agent = await ScriptedAgent.connect(running().url, id, hello, shard);
+      agents.push(agent);
+      return agent;
+    },
+  };
+}
