@@ -69,11 +69,12 @@ export class ClientCall {
     return this.#ended.signal;
   }
 
+  /** Calls back when the call is over. */
   onceOver(callback: () => void): void {
     this.signal.addEventListener("abort", callback, { once: true });
   }
 
-  get over(): boolean {
+  isOver(): boolean {
     return this.#ended.signal.aborted;
   }
 
@@ -99,13 +100,13 @@ export class ClientCall {
    */
   readRequest(take: (chunk: Uint8Array) => boolean, end: () => void): void {
     this.#stream.on("data", (chunk: Buffer) => {
-      if (!this.over && !take(chunk)) {
+      if (!this.isOver() && !take(chunk)) {
         this.#stream.pause();
       }
     });
     this.#stream.once("end", () => {
       // A reset with NO_ERROR also reads as an end, but of both directions.
-      if (!this.over && !this.#stream.closed) {
+      if (!this.isOver() && !this.#stream.closed) {
         end();
       }
     });
@@ -117,14 +118,14 @@ export class ClientCall {
 
   /** Sends the response's headers; those of a second attempt at the same call are dropped. */
   begin(headers: OutgoingHttpHeaders): void {
-    if (!this.over && !this.#stream.headersSent) {
+    if (!this.isOver() && !this.#stream.headersSent) {
       this.#stream.respond({ ...headers, ":status": 200 }, { waitForTrailers: true });
     }
   }
 
   /** Sends bytes of message frames, after `begin`. */
   write(bytes: Uint8Array): void {
-    if (!this.over && bytes.length > 0) {
+    if (!this.isOver() && bytes.length > 0) {
       this.#stream.write(bytes);
     }
   }
@@ -136,7 +137,7 @@ export class ClientCall {
 
   /** Resolves once the client has caught up, or the call is over. */
   async drained(): Promise<void> {
-    while (!this.over && this.blocked) {
+    while (!this.isOver() && this.blocked) {
       await new Promise<void>((resolve) => {
         const settle = (): void => {
           this.#stream.off("drain", settle);
@@ -151,7 +152,7 @@ export class ClientCall {
 
   /** Ends the call with its status. Only the first end counts. */
   finish(trailers: Trailers): void {
-    if (this.over || this.#stream.closed) {
+    if (this.isOver() || this.#stream.closed) {
       return;
     }
     clearTimeout(this.#deadlineTimer);
@@ -172,6 +173,7 @@ export class ClientCall {
     this.#ended.abort(OVER);
   }
 
+  /** Ends the call with a status of the bridge's own. */
   fail(code: Code, message: string): void {
     this.finish(statusTrailers(code, message));
   }

@@ -48,9 +48,12 @@ export async function carryExecution(call: ClientCall, context: CallContext): Pr
   sendRequest(call, upstreamCall);
   for (;;) {
     const end = await passUpdates(call, upstreamCall, progress, context);
+    if (call.isOver()) {
+      return;
+    }
     const { name } = progress;
     const leftMs = progress.lastUpdateMs + limits.resumeWindowMs - performance.now();
-    if (progress.done || !isCut(end) || name === undefined || leftMs <= 0) {
+    if (progress.done || codeOf(end) !== Code.Unavailable || name === undefined || leftMs <= 0) {
       call.finish(end);
       return;
     }
@@ -59,7 +62,7 @@ export async function carryExecution(call: ClientCall, context: CallContext): Pr
     const pauseMs = Math.min(resumePauseMs(attempt, limits), leftMs);
     logger.info({ operation: name, attempt, pauseMs, cause: end["grpc-message"] }, "taking up a cut execution again");
     await pause(pauseMs, call.signal);
-    if (call.over) {
+    if (call.isOver()) {
       return;
     }
     upstreamCall = startUpstreamCall(call, WAIT_EXECUTION, context);
@@ -71,19 +74,13 @@ function waitExecution(name: string): Uint8Array {
   return encodeFrame(toBinary(WaitExecutionRequestSchema, create(WaitExecutionRequestSchema, { name })));
 }
 
-/** Whether an operation that is not done ended in a way that says nothing of the operation itself. */
-function isCut(end: Trailers): boolean {
-  const code = codeOf(end);
-  return code === undefined || code === Code.Unavailable;
-}
-
 /** A random time around the exponentially grown pause, so that the clients of a restarted Worker don't come at once. */
 function resumePauseMs(attempt: number, limits: BridgeLimits): number {
   const grown = Math.min(limits.resumePauseMs * 2 ** attempt, limits.resumePauseMaxMs);
   return grown * (0.5 + Math.random());
 }
 
-/** Passes the updates of one attempt on, and returns how it ended. */
+/** Passes the updates of one attempt on, and returns how it ended: never OK before the operation is done. */
 async function passUpdates(
   call: ClientCall,
   upstreamCall: UpstreamCall,
@@ -116,18 +113,19 @@ async function passUpdates(
         progress.name = name === "" ? progress.name : name;
         progress.done ||= done;
         progress.attemptsSinceUpdate = 0;
+        await call.drained();
+        progress.lastUpdateMs = performance.now();
+        silence.refresh();
       }
-      await call.drained();
-      progress.lastUpdateMs = performance.now();
-      silence.refresh();
     }
-    return updates.trailers ?? cutOff(endpoint, "no trailers");
+    const end = updates.trailers ?? cutOff(endpoint, "no trailers");
+    return codeOf(end) === undefined && !progress.done ? cutOff(endpoint, "the operation is not done") : end;
   } catch (error) {
     if (error instanceof FrameError) {
       return malformedResponse(endpoint, error);
     }
     const reason = describeError(error);
-    return updates.trailers ?? (answered ? cutOff(endpoint, reason) : unreachable(endpoint, reason));
+    return answered ? cutOff(endpoint, reason) : unreachable(endpoint, reason);
   } finally {
     clearTimeout(silence);
   }

@@ -135,6 +135,15 @@ test("a cut before any name was seen is UNAVAILABLE", async () => {
   expect(calls).toHaveLength(1);
 });
 
+test("an end that is OK before the operation is done is never passed on", async () => {
+  const nameless = await script([ends(OK_TRAILERS)]);
+  expect((await nameless.client.readAll(execute, {})).status.code).toBe(Code.Unavailable);
+  const endless = await script([ends(QUEUED, OK_TRAILERS), ends(OK_TRAILERS)], { resumeWindowMs: 30 });
+  const { status } = await endless.client.readAll(execute, {});
+  expect(status.code).toBe(Code.Unavailable);
+  expect(status.details).toContain("not done");
+});
+
 test("silence before any answer is UNAVAILABLE", async () => {
   const { client } = await script([() => undefined], { executionSilenceMs: 50 });
   const { status } = await client.readAll(execute, {});
