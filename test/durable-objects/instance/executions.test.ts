@@ -159,7 +159,7 @@ test("a lower priority value runs first", async () => {
     streams.push(stream);
   }
   const ran: string[] = [];
-  for (const _ of actions) {
+  for (let n = 0; n < actions.length; n++) {
     agent.complete(leaseId);
     const lease = await agent.next("lease");
     leaseId = lease.leaseId;
