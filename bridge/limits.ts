@@ -33,7 +33,7 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   maxCalls: 2000,
   maxMessageBytes: 64 * 1024 * 1024,
   maxTrailerBytes: 256 * 1024,
-  streamWindowBytes: 512 * 1024,
+  streamWindowBytes: 256 * 1024,
   // Less than the 5 s after which workerd closes an idle connection, so that no call meets one that is being closed.
   upstreamIdleMs: 4000,
   executionSilenceMs: 45_000,
