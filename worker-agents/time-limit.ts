@@ -5,10 +5,8 @@ export class TimeLimitExceeded extends Error {
 
 /**
  * Runs `task` with a signal that aborts when `signal` does, or after `limitMs` with TimeLimitExceeded as the reason.
- * @param what is being done, for the message: `fetching inputs`
  */
 export async function withTimeLimit<Result>(
-  what: string,
   limitMs: number,
   signal: AbortSignal,
   task: (signal: AbortSignal) => Promise<Result>,
@@ -20,7 +18,7 @@ export async function withTimeLimit<Result>(
   };
   signal.addEventListener("abort", passOn, { once: true });
   const timer = setTimeout(() => {
-    limited.abort(new TimeLimitExceeded(`${what} took longer than ${limitMs / 1000} s`));
+    limited.abort(new TimeLimitExceeded(`took longer than ${limitMs / 1000} s`));
   }, limitMs);
   try {
     return await task(limited.signal);

@@ -141,6 +141,10 @@ export class AgentConnection {
     this.#socket.send(data);
   }
 
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
   /** Cuts the connection. */
   terminate(): void {
     this.#socket.terminate();

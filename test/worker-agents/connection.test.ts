@@ -127,20 +127,21 @@ describe("an agent's connection", () => {
   it("that the endpoint refuses at first is an error that says so, and later is tried again", async () => {
     const peer = await startPeer();
     peer.refuseWith = 403;
-    await expect(
-      runAgent(
-        {
-          endpoint: peer.endpoint,
-          instanceName: "main",
-          name: "m",
-          version: "0",
-          workDirectory: await temporaryDirectory(),
-          logger: SILENT,
-        },
-        new AbortController().signal,
-      ),
-    ).rejects.toThrow(AgentRefusedError);
+    const options = {
+      endpoint: peer.endpoint,
+      instanceName: "main",
+      name: "m",
+      version: "0",
+      workDirectory: await temporaryDirectory(),
+      logger: SILENT,
+    };
+    const refused = runAgent(options, new AbortController().signal);
+    await expect(refused).rejects.toThrow(AgentRefusedError);
+    await expect(refused).rejects.toThrow("403 not today");
     peer.refuseWith = undefined;
+    const turnedAway = runAgent(options, new AbortController().signal);
+    (await peer.connection()).close(4001, "agent_id is too long");
+    await expect(turnedAway).rejects.toThrow("agent_id is too long");
     const { connection } = await startAgent({}, peer);
     peer.refuseWith = 503;
     connection.terminate();

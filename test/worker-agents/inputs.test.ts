@@ -165,7 +165,7 @@ describe("what is missing", () => {
   it("is named when it is the command", async () => {
     const { peer, connection } = await startAgent();
     const lease = leaseOf(peer, { command: shell("true") });
-    const command = sha256(lease.command ?? "");
+    const command = sha256(lease.command);
     peer.cas.remove(command);
     connection.lease({ ...lease, command: new Uint8Array() });
     expect(missingSubjects(await connection.result())).toEqual(subjects([command]));

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   ActionSchema,
   CommandSchema,
   DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
-import type { LeaseSchema } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { LeaseSchema, type Lease } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { digestToWire, type Digest } from "../../src/digest/digest.ts";
 import type { AgentPeer } from "./agent-peer.ts";
 import { putTree, type TreeSpec } from "./input-tree.ts";
@@ -23,13 +23,13 @@ export interface ActionSpec {
 export function leaseOf(
   peer: AgentPeer,
   { command, inputs = {}, inputRoot = putTree(peer.cas, inputs).root, timeoutMs = 60_000 }: ActionSpec,
-): MessageInitShape<typeof LeaseSchema> & { readonly leaseId: string } {
+): Lease {
   const commandDigest = peer.cas.putMessage(CommandSchema, command);
   const actionDigest = peer.cas.putMessage(ActionSchema, {
     commandDigest: digestToWire(commandDigest),
     inputRootDigest: digestToWire(inputRoot),
   });
-  return {
+  return create(LeaseSchema, {
     leaseId: randomUUID(),
     instanceName: "main",
     digestFunction: DigestFunction_Value.SHA256,
@@ -38,7 +38,7 @@ export function leaseOf(
     command: peer.cas.get(digestToWire(commandDigest)),
     timeout: durationFromMs(timeoutMs),
     attempt: 1,
-  };
+  });
 }
 
 /** A command of a few lines of shell, with the PATH that it needs. */

@@ -22,10 +22,13 @@ export interface AgentSocketEvents {
   onMessage(bytes: Uint8Array): void;
 }
 
-/** Why a socket is no more. `httpStatus` is set where the endpoint answered, but would not open one. */
+/** Why a socket is no more. */
 export interface SocketEnd {
   readonly reason: string;
+  /** Set where the endpoint answered, but would not open a socket. */
   readonly httpStatus?: number;
+  /** Set where the other side closed it. */
+  readonly closeCode?: number;
 }
 
 /** One WebSocket to the object, with heartbeats. It is used for one connection; `ended` never rejects. */
@@ -78,7 +81,7 @@ export class AgentSocket {
         clearInterval(this.#heartbeat);
         clearTimeout(this.#closing);
         const said = reason.length > 0 ? `: ${reason.toString()}` : "";
-        resolve(this.#failure ?? { reason: `closed with code ${code}${said}` });
+        resolve(this.#failure ?? { reason: `closed with code ${code}${said}`, closeCode: code });
       });
     });
   }

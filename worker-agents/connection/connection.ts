@@ -14,8 +14,9 @@ import { AgentSocket, type SocketEnd } from "./agent-socket.ts";
 /** Where Welcome states no interval. */
 const DEFAULT_HEARTBEAT_MS = 10_000;
 
-/** What the endpoint answers to an agent that it will never take as it is. */
-const REFUSALS = new Set([400, 401, 403, 404]);
+/** How the endpoint answers an agent that it will never take as it is, and how the object closes its socket. */
+const REFUSAL_STATUSES = new Set([400, 401, 403, 404]);
+const REFUSAL_CLOSE_CODE = 4001;
 
 /** The endpoint would not have this agent when it first came. */
 export class AgentRefusedError extends Error {
@@ -60,8 +61,9 @@ export class Connection {
     for (;;) {
       const end = await this.#connectOnce(signal);
       if (end === undefined) return;
-      const { reason, httpStatus, welcomedForMs } = end;
-      if (!this.#everWelcomed && REFUSALS.has(httpStatus ?? 0)) throw new AgentRefusedError(`${url.href}: ${reason}`);
+      const { reason, httpStatus = 0, closeCode, welcomedForMs } = end;
+      const refused = REFUSAL_STATUSES.has(httpStatus) || closeCode === REFUSAL_CLOSE_CODE;
+      if (refused && !this.#everWelcomed) throw new AgentRefusedError(`${url.href}: ${reason}`);
       // A connection that lasts only a moment each time is to be tried more and more slowly, too.
       attempt = welcomedForMs > reconnect.maxMs ? 1 : attempt + 1;
       const delayMs = Math.round(backoffMs(reconnect, attempt));

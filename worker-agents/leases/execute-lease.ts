@@ -47,7 +47,7 @@ export async function executeLease(
     }
     metadata.inputFetchStartTimestamp = now();
     onPhase(Phase.FETCHING_INPUTS, metadata);
-    const action = await withTimeLimit(phase, limits.inputFetchTimeoutMs, signal, (limited) =>
+    const action = await withTimeLimit(limits.inputFetchTimeoutMs, signal, (limited) =>
       setUpInputs(lease, attempt, machine, limited),
     );
     metadata.inputFetchCompletedTimestamp = now();
@@ -63,7 +63,7 @@ export async function executeLease(
     phase = "storing the outputs";
     metadata.outputUploadStartTimestamp = now();
     onPhase(Phase.UPLOADING_OUTPUTS, metadata);
-    const store = withTimeLimit(phase, limits.outputUploadTimeoutMs, signal, (limited) =>
+    const store = withTimeLimit(limits.outputUploadTimeoutMs, signal, (limited) =>
       storeOutputs(action, run, end, machine, limited),
     );
     const actionResult = await (end.timedOut ? store.catch(withoutOutputs(lease, end, machine)) : store);

@@ -14,8 +14,8 @@ const KILL_GRACE_MS = 10_000;
 /** setTimeout fires at once for more; 24 days is for ever. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What a shell reports for a program that passed `ulimit -f`. */
-const EXIT_FILE_TOO_LARGE = 128 + constants.signals.SIGXFSZ;
+/** What a shell reports for a program that passed `ulimit -f`: 128 + SIGXFSZ. */
+const EXIT_FILE_TOO_LARGE = 153;
 const EXIT_CANNOT_EXECUTE = 126;
 const EXIT_NOT_FOUND = 127;
 
