@@ -1,8 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { LOCAL_WORKER } from "../../cli/local-worker.ts";
-import { type Counts, COUNT_NAMES } from "../bill/counts.ts";
+import type { Counts } from "../bill/counts.ts";
+import { countsSchema } from "../bill/counts-schema.ts";
 import { COUNTS_PATH } from "../bill/counts-path.ts";
 import { NodePart } from "./node-part.ts";
 import { cpuMs, descendantsCpuMs } from "./process-usage.ts";
@@ -39,8 +39,6 @@ export interface LocalRemex {
   cpuMs(): ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
-
-const countsSchema = z.record(z.enum(COUNT_NAMES), z.number());
 
 /** How the Worker's share of the CPU is named. */
 export const WORKER_PART = "workerd";
@@ -79,7 +77,7 @@ async function startParts(
   const endpoint = ["--endpoint", worker.url.href];
   const { part: bridge, readyAt: address } = await NodePart.start(
     script,
-    ["bridge", ...endpoint, "--listen", "127.0.0.1:0", "--log-level", "warn"],
+    ["bridge", ...endpoint, "--listen", "127.0.0.1:0", "--log-level", "error"],
     /^Bridge +ready at grpc:\/\/(\S+?),/,
     nodeOptions("bridge"),
   );
@@ -94,7 +92,7 @@ async function startParts(
         ...endpoint,
         ...["--instance", instanceName, "--name", "bench", "--max-actions", String(options.slots)],
         // As many as the slots, so that it is those that limit.
-        ...["--property", `cpu_count=${options.slots}`, "--work-dir", join(directory, "agent"), "--log-level", "warn"],
+        ...["--property", `cpu_count=${options.slots}`, "--work-dir", join(directory, "agent"), "--log-level", "error"],
       ],
       /^Agent +(.*)/,
       nodeOptions("agent"),

@@ -1,8 +1,8 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Baseline } from "../baselines/baseline.ts";
 import { priceOf } from "../bill/bill.ts";
 import type { Caller } from "../calls/caller.ts";
-import { closedLoop, codeName, type LoopResult, WrongAnswer } from "../load/closed-loop.ts";
+import { closedLoop, codeName, type LoopResult, type Operation, WrongAnswer } from "../load/closed-loop.ts";
 import { median } from "../load/quantile.ts";
 import { summarize } from "../load/summary.ts";
 import { type LocalRemex, WORKER_PART } from "../remex/local-remex.ts";
@@ -62,22 +62,20 @@ async function measure(
   workload: Workload,
   caller: Caller,
   session: Session,
-): Promise<ScenarioReport> {
+): Promise<ScenarioReport | SkippedScenario> {
   const { remex } = session;
   const direct = scenario.direct === true ? session.direct : undefined;
   const baseline = await session.baseline(scenario);
   const quietMs = QUIET_MS + (scenario.needs?.includes("execution") === true ? 2 * session.retentionMs : 0);
 
-  const load = async (through: Caller, count: number): Promise<() => Promise<LoopResult>> => {
-    const operations = await workload.operations(through, count);
-    return () => closedLoop(operations, scenario.concurrency);
-  };
+  const run = (operations: readonly Operation[]): Promise<LoopResult> => closedLoop(operations, scenario.concurrency);
 
   const warmUp = Math.ceil(scenario.operations * WARM_UP_SHARE);
-  await (
-    await load(caller, warmUp)
-  )();
-  if (direct !== undefined) await (await load(direct, warmUp))();
+  const { errors } = await run(await workload.operations(caller, warmUp));
+  if (errors.get(codeName(Code.Unimplemented))?.count === warmUp) {
+    return { name: scenario.name, reason: "the server does not implement it" };
+  }
+  if (direct !== undefined) await run(await workload.operations(direct, warmUp));
   if (baseline !== undefined) await baseline.run(scenario, warmUp);
 
   const results: LoopResult[] = [];
@@ -85,16 +83,16 @@ async function measure(
   const baselineResults: LoopResult[] = [];
   let usage = NO_USAGE;
   let baselineGrowthBytes: number | undefined;
-  for (let run = 0; run < session.runs; run++) {
-    const loop = await load(caller, scenario.operations);
+  for (let i = 0; i < session.runs; i++) {
+    const operations = await workload.operations(caller, scenario.operations);
     if (remex === undefined) {
-      results.push(await loop());
+      results.push(await run(operations));
     } else {
-      const observed = await observedRun(remex, quietMs, loop);
+      const observed = await observedRun(remex, quietMs, () => run(operations));
       results.push(observed.result);
       usage = addUsage(usage, observed.usage);
     }
-    if (direct !== undefined) directResults.push(await (await load(direct, scenario.operations))());
+    if (direct !== undefined) directResults.push(await run(await workload.operations(direct, scenario.operations)));
     if (baseline !== undefined) {
       const { value, growthBytes } = await watchMemory(baseline.pid, () => baseline.run(scenario, scenario.operations));
       baselineResults.push(value);

@@ -1,13 +1,12 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { GrpcTarget, TlsOptions } from "../calls/grpc-caller.ts";
-import { allScenarios } from "../scenarios/all-scenarios.ts";
-import { type ScaleName, SCALES } from "../scenarios/scenario.ts";
+import type { GrpcTarget } from "../calls/grpc-caller.ts";
+import { allScenarios, isNamed } from "../scenarios/all-scenarios.ts";
+import { type ScaleName, SCALES, type Scenario } from "../scenarios/scenario.ts";
 
 /** What the bench is to do. */
 export interface BenchOptions {
-  /** Names of scenarios or of families of them; all if empty. */
-  readonly scenarios: readonly string[];
+  readonly scenarios: readonly Scenario[];
   /** The server to measure; undefined starts Remex. */
   readonly target: GrpcTarget | undefined;
   /** The Worker behind the target, if it is Remex. */
@@ -33,9 +32,9 @@ interface Flags {
   readonly target?: URL;
   readonly direct?: URL;
   readonly instance: string;
-  readonly tlsCa?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
+  readonly tlsCa?: Buffer;
+  readonly tlsCert?: Buffer;
+  readonly tlsKey?: Buffer;
   readonly token?: string;
   readonly deadline: number;
   readonly runs: number;
@@ -46,7 +45,7 @@ interface Flags {
   readonly bill: boolean;
   readonly r2LatencyMs: number;
   readonly objectLatencyMs: number;
-  readonly config?: string;
+  readonly config?: Buffer;
   readonly cpuProf?: string;
   readonly json?: string;
 }
@@ -71,9 +70,9 @@ export async function parseOptions(
       ).argParser(parseHttpUrl),
     )
     .option("--instance <name>", "instance name in every request", "main")
-    .option("--tls-ca <file>", "PEM of the authority that the server's certificate is checked against")
-    .option("--tls-cert <file>", "PEM of the client's certificate")
-    .option("--tls-key <file>", "PEM of the client's key")
+    .option("--tls-ca <file>", "PEM of the authority that the server's certificate is checked against", readPath)
+    .option("--tls-cert <file>", "PEM of the client's certificate", readPath)
+    .option("--tls-key <file>", "PEM of the client's key", readPath)
     .addOption(new Option("--token <token>", "sent as a bearer token with every call").env("BENCH_TOKEN"))
     .option("--deadline <seconds>", "limit of one call", parsePositive, 300)
     .option("--runs <n>", "how often each scenario is run after its warm-up", parsePositive, 3)
@@ -88,14 +87,14 @@ export async function parseOptions(
     .option("--no-bill", "count nothing: measure the very Worker that is deployed")
     .option("--r2-latency-ms <ms>", "let each R2 operation wait, at most six at once a request", parseLatency, 0)
     .option("--object-latency-ms <ms>", "let each call of an object wait", parseLatency, 0)
-    .option("--config <file>", "the configuration of the Remex that is started")
+    .option("--config <file>", "the configuration of the Remex that is started", readPath)
     .option("--cpu-prof <dir>", "write CPU profiles of the Remex that is started; it is slower then")
     .option("--json <file>", "write the report as JSON; - for stdout instead of the tables")
     .addHelpText("after", `\nScenarios: ${names.join(", ")}`)
     .action(async (scenarios: readonly string[], flags: Flags, command: Command) => {
-      const fault = contradiction(flags);
+      const fault = contradiction(flags) ?? unknownScenario(names, scenarios);
       if (fault !== undefined) command.error(`error: ${fault}`);
-      await bench(await toOptions(scenarios, flags));
+      await bench(toOptions(scenarios, flags));
     })
     .parseAsync([...argv]);
 }
@@ -117,10 +116,18 @@ function contradiction({ target, direct, config, cpuProf, bill, r2LatencyMs, obj
   return undefined;
 }
 
-async function toOptions(scenarios: readonly string[], flags: Flags): Promise<BenchOptions> {
+/** What is wrong with the scenarios that were asked for. */
+function unknownScenario(names: readonly string[], asked: readonly string[]): string | undefined {
+  const unknown = asked.find((name) => !names.some((known) => isNamed(known, name)));
+  return unknown && `there is no scenario ${unknown}; there are: ${names.join(", ")}`;
+}
+
+function toOptions(asked: readonly string[], flags: Flags): BenchOptions {
   return {
-    scenarios,
-    target: flags.target && (await toTarget(flags.target, flags)),
+    scenarios: allScenarios(SCALES[flags.scale], flags.slots).filter(
+      ({ name }) => asked.length === 0 || asked.some((each) => isNamed(name, each)),
+    ),
+    target: flags.target && toTarget(flags.target, flags),
     workerUrl: flags.direct,
     instanceName: flags.instance,
     runs: flags.runs,
@@ -131,28 +138,30 @@ async function toOptions(scenarios: readonly string[], flags: Flags): Promise<Be
     bill: flags.bill,
     r2LatencyMs: flags.r2LatencyMs,
     objectLatencyMs: flags.objectLatencyMs,
-    config: flags.config === undefined ? undefined : await readFile(flags.config, "utf8"),
+    config: flags.config?.toString("utf8"),
     profiles: flags.cpuProf,
     json: flags.json,
   };
 }
 
-async function toTarget(url: URL, flags: Flags): Promise<GrpcTarget> {
+function toTarget(url: URL, { tlsCa, tlsCert, tlsKey, token, deadline }: Flags): GrpcTarget {
   return {
     address: url.host,
-    tls: url.protocol === "grpcs:" ? await readTls(flags) : undefined,
-    token: flags.token,
-    deadlineMs: flags.deadline * 1000,
+    tls:
+      url.protocol === "grpcs:"
+        ? { certificateAuthority: tlsCa, clientCertificate: tlsCert, clientKey: tlsKey }
+        : undefined,
+    token,
+    deadlineMs: deadline * 1000,
   };
 }
 
-async function readTls({ tlsCa, tlsCert, tlsKey }: Flags): Promise<TlsOptions> {
-  const read = async (path: string | undefined) => (path === undefined ? undefined : readFile(path));
-  return {
-    certificateAuthority: await read(tlsCa),
-    clientCertificate: await read(tlsCert),
-    clientKey: await read(tlsKey),
-  };
+function readPath(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 function parseTarget(text: string): URL {

@@ -15,8 +15,7 @@ import { BlobSource } from "../fixtures/blobs.ts";
 import { codeName } from "../load/closed-loop.ts";
 import { benchConfig } from "../remex/bench-config.ts";
 import { type LocalRemex, startLocalRemex } from "../remex/local-remex.ts";
-import { allScenarios, selectScenarios } from "../scenarios/all-scenarios.ts";
-import { type Scenario, SCALES } from "../scenarios/scenario.ts";
+import type { Scenario, ScaleName } from "../scenarios/scenario.ts";
 import { Baselines } from "./baselines.ts";
 import { describeMachine } from "./machine.ts";
 import { measureScenario, type Session } from "./measure-scenario.ts";
@@ -26,18 +25,19 @@ import type { Report, ScenarioReport, SkippedScenario } from "./report.ts";
 /** How long a call may take where the bench has started Remex itself. */
 const DEADLINE_MS = 300_000;
 
+const RETENTION_SECONDS = { full: 1, tiny: 0.2 } as const satisfies Record<ScaleName, number>;
+
 /**
  * Measures what the options say.
  * @param bundles where `bench/build.js` put what the bench starts
  * @param progress is told what is about to happen
- * @throws Error if a scenario's name is wrong, or Remex can't be started
+ * @throws Error if Remex can't be started
  */
 export async function runBench(
   options: BenchOptions,
   bundles: string,
   progress: (line: string) => void,
 ): Promise<Report> {
-  const scenarios = selectScenarios(allScenarios(SCALES[options.scale], options.slots), options.scenarios);
   const startedAt = new Date().toISOString();
   const directory = await mkdtemp(join(tmpdir(), "remex-bench-"));
   let remex: LocalRemex | undefined;
@@ -46,7 +46,7 @@ export async function runBench(
       progress("starting Remex");
       remex = await startRemex(options, bundles, directory);
     }
-    const outcomes = await measureAll(scenarios, { options, bundles, directory, remex, progress });
+    const outcomes = await measureAll(options.scenarios, { options, bundles, directory, remex, progress });
     return {
       formatVersion: 1,
       startedAt,
@@ -125,8 +125,8 @@ function targetOf({ target }: BenchOptions, remex: LocalRemex | undefined): Grpc
   return { address: remex.address, tls: undefined, token: undefined, deadlineMs: DEADLINE_MS };
 }
 
-function configOf({ config, instanceName }: BenchOptions): string {
-  return config ?? benchConfig(instanceName);
+function configOf({ config, instanceName, scale }: BenchOptions): string {
+  return config ?? benchConfig(instanceName, RETENTION_SECONDS[scale]);
 }
 
 function retentionMs(options: BenchOptions): number {

@@ -39,19 +39,7 @@ export function allScenarios(scale: Scale, slots: number): Scenario[] {
   ];
 }
 
-/**
- * Those whose name is, or begins with, one of `names` (`findmissing` is all three); all of them if there are no names.
- * @throws Error naming a name that fits none.
- */
-export function selectScenarios(scenarios: readonly Scenario[], names: readonly string[]): Scenario[] {
-  const fits = (scenario: Scenario, name: string): boolean =>
-    scenario.name === name || scenario.name.startsWith(`${name}-`);
-  for (const name of names) {
-    if (!scenarios.some((scenario) => fits(scenario, name))) {
-      throw new Error(`there is no scenario ${name}; there are: ${scenarios.map((each) => each.name).join(", ")}`);
-    }
-  }
-  return names.length === 0
-    ? [...scenarios]
-    : scenarios.filter((scenario) => names.some((name) => fits(scenario, name)));
+/** Whether a scenario's name is `asked`, or belongs to the family of that name: `findmissing` is all three of them. */
+export function isNamed(name: string, asked: string): boolean {
+  return name === asked || name.startsWith(`${asked}-`);
 }

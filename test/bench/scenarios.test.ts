@@ -1,0 +1,87 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { allScenarios } from "../../bench/scenarios/all-scenarios.ts";
+import { SCALES } from "../../bench/scenarios/scenario.ts";
+import { bundleBench, runBench } from "./bench-process.ts";
+
+const summary = z.object({
+  runs: z.number(),
+  succeeded: z.number(),
+  errors: z.record(z.string(), z.unknown()),
+  latencyMs: z.object({ p50: z.number(), p90: z.number(), p99: z.number(), max: z.number() }),
+});
+
+/** Of the report, what is looked at here. */
+const reportSchema = z.object({
+  formatVersion: z.literal(1),
+  scenarios: z.array(
+    z.object({
+      name: z.string(),
+      operationsPerRun: z.number(),
+      result: summary,
+      direct: summary.optional(),
+      baseline: z.object({ name: z.string(), result: summary }).optional(),
+      bill: z.object({ usdPerMillion: z.number(), counts: z.record(z.string(), z.number()) }).optional(),
+    }),
+  ),
+  skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
+});
+type ScenarioReport = z.infer<typeof reportSchema>["scenarios"][number];
+
+describe("the bench at its tiny scale, on the Remex that it starts", () => {
+  const names = allScenarios(SCALES.tiny, 8).map(({ name }) => name);
+  let exitCode: number;
+  let output: string;
+  let report: z.infer<typeof reportSchema>;
+
+  beforeAll(async () => {
+    await bundleBench();
+    const run = await runBench("--scale", "tiny", "--runs", "1", "--json", "-");
+    ({ exitCode, stderr: output } = run);
+    report = reportSchema.parse(JSON.parse(run.stdout));
+  }, 120_000);
+
+  const scenario = (name: string): ScenarioReport => {
+    const found = report.scenarios.find((each) => each.name === name);
+    if (found === undefined) throw new Error(`${name} is not in the report`);
+    return found;
+  };
+
+  it("runs every scenario", () => {
+    expect(report.skipped).toEqual([]);
+    expect(report.scenarios.map(({ name }) => name)).toEqual(names);
+  });
+
+  it.each(names)("succeeds at %s", (name) => {
+    const { result, direct, baseline, operationsPerRun } = scenario(name);
+
+    for (const each of [result, direct, baseline?.result]) {
+      if (each === undefined) continue;
+      expect(each, output).toMatchObject({ errors: {}, succeeded: operationsPerRun });
+      expect(each.latencyMs.max).toBeGreaterThanOrEqual(each.latencyMs.p50);
+    }
+    expect(exitCode).toBe(0);
+  });
+
+  it("holds scenarios against the physical limit", () => {
+    const baselines = report.scenarios.flatMap(({ name, baseline }) => (baseline ? [[name, baseline.name]] : []));
+
+    expect(Object.fromEntries(baselines)).toMatchObject({
+      "execute-noop": "local spawn",
+      "findmissing-10000": "bare query",
+      "stream-write-1GiB": "raw R2 put",
+      "stream-read-1GiB": "raw R2 get",
+    });
+    expect(scenario("ac-hit").direct).toBeDefined();
+  });
+
+  it("bills every scenario", () => {
+    for (const { name, bill } of report.scenarios) {
+      expect(bill?.usdPerMillion, name).toBeGreaterThan(0);
+      expect(bill?.counts["workerRequests"], name).toBeGreaterThan(0);
+    }
+    // A request of its own, and an R2 object.
+    const { bill, operationsPerRun } = scenario("stream-write-1MiB");
+    expect(bill?.counts).toMatchObject({ workerRequests: operationsPerRun, r2ClassA: operationsPerRun });
+  });
+});
