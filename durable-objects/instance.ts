@@ -16,10 +16,10 @@ import { cacheResult } from "./instance/result-cache.ts";
 import { InstanceStorage } from "./instance/storage.ts";
 import { Watchers } from "./instance/watchers.ts";
 
-/** How long an alarm that failed waits, at least: an alarm that fails at once again and again is dropped by the platform. */
+/** An alarm that is due already still waits a little, so that it can't take all of the object's time. */
 const MIN_ALARM_DELAY_MS = 10;
 
-/** How soon the object looks again after an alarm that failed. */
+/** How soon the object looks again after an alarm that failed. It doesn't fail itself: the platform drops those. */
 const FAILED_ALARM_DELAY_MS = 1000;
 
 /**
@@ -53,9 +53,11 @@ export class Instance extends DurableObject<Env> {
       waitUntil: (work) => {
         context.waitUntil(work);
       },
+      onDeadline: (deadlineMs) => {
+        this.#armAlarm(deadlineMs);
+      },
       nowMs: () => Date.now(),
     });
-    this.#armAlarm();
   }
 
   /** `/agent`, `/watch/{operation id}` and `/output/{operation id}`: WebSocket upgrades. */
@@ -79,12 +81,10 @@ export class Instance extends DurableObject<Env> {
     try {
       if (watched !== undefined) this.#service.watch(socket, watched, fromBinary(WatchRequestSchema, bytes));
       else if (read !== undefined) this.#service.readOutput(socket, read, fromBinary(ReadOutputSchema, bytes));
-      else this.#service.hearAgent(socket, fromBinary(AgentMessageSchema, bytes));
+      else this.#service.agents.hear(socket, fromBinary(AgentMessageSchema, bytes));
     } catch (error) {
       log.error({ watched, read, error }, "a socket's message could not be handled");
       socket.close(CLOSE.malformed, "the message could not be handled");
-    } finally {
-      this.#armAlarm();
     }
   }
 
@@ -100,14 +100,11 @@ export class Instance extends DurableObject<Env> {
 
   override alarm(): void {
     this.#alarmAtMs = Infinity;
-    let earliestMs = MIN_ALARM_DELAY_MS;
     try {
       this.#service.tick();
     } catch (error) {
       log.error({ error }, "an alarm failed");
-      earliestMs = FAILED_ALARM_DELAY_MS;
-    } finally {
-      this.#armAlarm(earliestMs);
+      this.#armAlarm(Date.now() + FAILED_ALARM_DELAY_MS);
     }
   }
 
@@ -139,7 +136,6 @@ export class Instance extends DurableObject<Env> {
   cancelOperation(operationId: string): boolean {
     const known = this.#service.operations.get(operationId) !== undefined;
     if (known) this.#service.cancel(operationId);
-    this.#armAlarm();
     return known;
   }
 
@@ -151,14 +147,12 @@ export class Instance extends DurableObject<Env> {
   #socketGone(socket: WebSocket): void {
     const operationId = this.#watchers.operationOf(socket);
     if (operationId !== undefined) this.#service.unwatch(socket, operationId);
-    else if (this.#readers.operationOf(socket) === undefined) this.#service.agentGone(socket);
-    this.#armAlarm();
+    else if (this.#readers.operationOf(socket) === undefined) this.#service.agents.socketGone(socket);
   }
 
-  #armAlarm(earliestMs = MIN_ALARM_DELAY_MS): void {
-    const deadlineMs = this.#service.nextDeadlineMs();
+  #armAlarm(deadlineMs: number | undefined): void {
     if (deadlineMs === undefined || deadlineMs >= this.#alarmAtMs) return;
-    this.#alarmAtMs = Math.max(deadlineMs, Date.now() + earliestMs);
+    this.#alarmAtMs = Math.max(deadlineMs, Date.now() + MIN_ALARM_DELAY_MS);
     void this.ctx.storage.setAlarm(this.#alarmAtMs);
   }
 }

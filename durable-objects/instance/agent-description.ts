@@ -29,11 +29,16 @@ export function refuseHello(hello: Hello): string | undefined {
   return undefined;
 }
 
+/** What people call it. */
+export function agentName({ agentId, name }: Hello): string {
+  return name === "" ? agentId : name;
+}
+
 /** What the scheduler needs to know of an agent. The Hello must have passed `refuseHello`. */
 export function agentDescription(hello: Hello, rules: PlatformRules): AgentDescription {
   return {
     id: hello.agentId,
-    name: hello.name === "" ? hello.agentId : hello.name,
+    name: agentName(hello),
     offer: offerOf(hello.platform?.properties ?? [], rules),
     maxActions: hello.maxActions,
     draining: hello.draining,

@@ -15,6 +15,7 @@ import {
 import { log } from "../../src/log.ts";
 import type { Decision, Failure } from "../scheduler/events.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { AgentConversations } from "./agent-conversations.ts";
 import type { AgentSockets } from "./agent-sockets.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Operations } from "./operations.ts";
@@ -43,8 +44,7 @@ export interface EffectsParts {
   readonly watchers: Watchers;
   readonly readers: OutputReaders;
   readonly metrics: Metrics;
-  /** The names that agents gave themselves, by id. */
-  readonly agentName: (agentId: string) => string | undefined;
+  readonly conversations: AgentConversations;
   /** Caches the result where that is due, then reports it to the scheduler as published. */
   readonly publish: (executionId: string, request: ExecutionRequest, response: ExecuteResponse) => void;
   readonly nowMs: () => number;
@@ -143,8 +143,7 @@ export class Effects {
         agents.send(decision.agentId, { case: "acknowledgement", value: { leaseId: decision.leaseId } });
         return;
       case "agent_removed":
-        storage.removeAgent(decision.agentId);
-        agents.unbind(decision.agentId);
+        this.#parts.conversations.forget(decision.agentId);
         log.warn({ agent: decision.agentId, why: decision.why }, "agent removed");
         return;
       case "forget":
@@ -155,7 +154,9 @@ export class Effects {
 
   #record(executionId: string) {
     const snapshot = this.#parts.scheduler.snapshot(executionId);
-    return snapshot && executionRecord(snapshot, snapshot.lease && this.#parts.agentName(snapshot.lease.agentId));
+    return (
+      snapshot && executionRecord(snapshot, snapshot.lease && this.#parts.conversations.name(snapshot.lease.agentId))
+    );
   }
 
   #save(executionId: string): void {
@@ -164,10 +165,12 @@ export class Effects {
   }
 
   #end(executionId: string, result: EndRecord["result"], spent = ""): void {
-    const record = this.#parts.storage.executionRecord(executionId);
+    const { nowMs, storage } = this.#parts;
+    const record = storage.executionRecord(executionId);
     if (record === undefined) return;
-    record.end = create(EndRecordSchema, { timestamp: timestampFromMs(this.#parts.nowMs()), result, spent });
-    this.#parts.storage.updateExecution(executionId, record);
+    const endedAtMs = nowMs();
+    record.end = create(EndRecordSchema, { timestamp: timestampFromMs(endedAtMs), result, spent });
+    storage.endExecution(executionId, record, endedAtMs, spent !== "");
   }
 
   #fail(executionId: string, failure: Failure): void {

@@ -8,7 +8,7 @@ import {
   LeaseRecordSchema,
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { type PlatformRules, PropertyError, type Requirement, requirementOf } from "../scheduler/platform.ts";
-import type { EndedSnapshot, ExecutionSnapshot } from "../scheduler/snapshot.ts";
+import type { ExecutionSnapshot } from "../scheduler/snapshot.ts";
 import { leaseId } from "../scheduler/dispatch.ts";
 import { inputRootKey } from "./agent-description.ts";
 
@@ -77,16 +77,6 @@ export function executionSnapshot(
       phase: undefined,
       startedAtMs: lease.startTimestamp === undefined ? 0 : timestampMs(lease.startTimestamp),
     },
-  };
-}
-
-/** The scheduler's side of an ended execution's row. */
-export function endedSnapshot(id: string, request: ExecutionRequest, record: ExecutionRecord): EndedSnapshot {
-  const { end } = record;
-  return {
-    id,
-    endedAtMs: end?.timestamp === undefined ? 0 : timestampMs(end.timestamp),
-    spent: end?.spent ? { actionKey: requestFacts(request).actionKey, message: end.spent } : undefined,
   };
 }
 

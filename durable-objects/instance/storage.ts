@@ -6,6 +6,8 @@ import {
   type ExecutionRequest,
   ExecutionRequestSchema,
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import type { EndedSnapshot } from "../scheduler/snapshot.ts";
+import { requestFacts } from "./records.ts";
 
 /** An operation that shares another's execution, or did. */
 export interface JoinedOperation {
@@ -29,7 +31,7 @@ export class InstanceStorage {
     this.#sql = sql;
     sql.exec(`
       CREATE TABLE IF NOT EXISTS executions (
-        execution_id TEXT PRIMARY KEY, request BLOB NOT NULL, record BLOB NOT NULL
+        execution_id TEXT PRIMARY KEY, request BLOB NOT NULL, record BLOB NOT NULL, ended_at_ms INTEGER, spent INTEGER
       ) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS joined_operations (
         operation_id TEXT PRIMARY KEY, execution_id TEXT NOT NULL, error BLOB
@@ -72,15 +74,35 @@ export class InstanceStorage {
     return undefined;
   }
 
-  /** Every execution, live or ended. */
-  *executions(): Iterable<{ id: string; request: ExecutionRequest; record: ExecutionRecord }> {
-    const query = "SELECT execution_id, request, record FROM executions";
+  /** @param spent whether its attempts were spent, which is remembered for a while */
+  endExecution(executionId: string, record: ExecutionRecord, endedAtMs: number, spent: boolean): void {
+    this.#sql.exec(
+      "UPDATE executions SET record = ?, ended_at_ms = ?, spent = ? WHERE execution_id = ?",
+      toBinary(ExecutionRecordSchema, record),
+      endedAtMs,
+      spent ? 1 : 0,
+      executionId,
+    );
+  }
+
+  *liveExecutions(): Iterable<{ id: string; request: ExecutionRequest; record: ExecutionRecord }> {
+    const query = "SELECT execution_id, request, record FROM executions WHERE ended_at_ms IS NULL";
     for (const row of this.#sql.exec<{ execution_id: string; request: ArrayBuffer; record: ArrayBuffer }>(query)) {
       yield {
         id: row.execution_id,
         request: fromBinary(ExecutionRequestSchema, new Uint8Array(row.request)),
         record: fromBinary(ExecutionRecordSchema, new Uint8Array(row.record)),
       };
+    }
+  }
+
+  /** The first to end first. There may be tens of thousands, so only those are parsed whose end matters. */
+  *endedExecutions(): Iterable<EndedSnapshot> {
+    const query = `SELECT execution_id, ended_at_ms, iif(spent, request, NULL) AS request, iif(spent, record, NULL) AS record
+      FROM executions WHERE ended_at_ms IS NOT NULL ORDER BY ended_at_ms`;
+    type Row = { execution_id: string; ended_at_ms: number; request: ArrayBuffer | null; record: ArrayBuffer | null };
+    for (const { ended_at_ms: endedAtMs, execution_id: id, record, request } of this.#sql.exec<Row>(query)) {
+      yield { id, endedAtMs, spent: request === null || record === null ? undefined : spentSnapshot(request, record) };
     }
   }
 
@@ -148,4 +170,9 @@ export class InstanceStorage {
   removeAgent(agentId: string): void {
     this.#sql.exec("DELETE FROM agents WHERE agent_id = ?", agentId);
   }
+}
+
+function spentSnapshot(request: ArrayBuffer, record: ArrayBuffer): EndedSnapshot["spent"] {
+  const { actionKey } = requestFacts(fromBinary(ExecutionRequestSchema, new Uint8Array(request)));
+  return { actionKey, message: fromBinary(ExecutionRecordSchema, new Uint8Array(record)).end?.spent ?? "" };
 }

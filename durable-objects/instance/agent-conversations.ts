@@ -1,0 +1,186 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type AgentMessage,
+  type Hello,
+  type LeaseProgress,
+  LeaseProgress_Phase as Phase,
+  type LeaseResult,
+} from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { SchedulerConfig } from "../../src/config/schema.ts";
+import { log } from "../../src/log.ts";
+import type { Happening, LeasePhase } from "../scheduler/events.ts";
+import type { PlatformRules } from "../scheduler/platform.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { AgentSnapshot } from "../scheduler/snapshot.ts";
+import { agentCapacity, agentDescription, agentName, refuseHello } from "./agent-description.ts";
+import { type AgentSockets, CLOSE } from "./agent-sockets.ts";
+import type { Cargo } from "./effects.ts";
+import { leaseReport } from "./lease-report.ts";
+import type { Operations } from "./operations.ts";
+import type { OutputReaders } from "./output-readers.ts";
+import type { InstanceStorage } from "./storage.ts";
+
+/** How often an agent sends a heartbeat, as a part of the worker timeout: three may be lost before it counts as silent. */
+const HEARTBEATS_PER_WORKER_TIMEOUT = 4;
+
+const PHASES = {
+  [Phase.UNSPECIFIED]: undefined,
+  [Phase.FETCHING_INPUTS]: "fetching_inputs",
+  [Phase.EXECUTING]: "executing",
+  [Phase.UPLOADING_OUTPUTS]: "uploading_outputs",
+} as const satisfies Record<Phase, LeasePhase | undefined>;
+
+export interface AgentConversationsParts {
+  readonly config: SchedulerConfig;
+  readonly rules: PlatformRules;
+  /** Only asked; it changes by `step` alone. */
+  readonly scheduler: Scheduler;
+  readonly storage: InstanceStorage;
+  readonly sockets: AgentSockets;
+  readonly operations: Operations;
+  readonly readers: OutputReaders;
+  /** Lets the scheduler take an event and carries out what it decides. */
+  readonly step: (happening: Happening, cargo?: Cargo) => void;
+  readonly nowMs: () => number;
+}
+
+/** What agents say. They are not trusted: what makes no sense closes their socket or counts against them. */
+export class AgentConversations {
+  readonly #parts: AgentConversationsParts;
+  readonly #hellos = new Map<string, Hello>();
+
+  constructor(parts: AgentConversationsParts) {
+    this.#parts = parts;
+  }
+
+  /** What people call the agent; undefined if it is not known any more. */
+  name(agentId: string): string | undefined {
+    const hello = this.#hellos.get(agentId);
+    return hello && agentName(hello);
+  }
+
+  hear(socket: WebSocket, { message }: AgentMessage): void {
+    if (message.case === "hello") {
+      this.#hello(socket, message.value);
+      return;
+    }
+    const { readers, sockets, step } = this.#parts;
+    const agentId = sockets.agentOf(socket);
+    if (agentId === undefined) {
+      socket.close(CLOSE.malformed, "the first message must be a Hello");
+      return;
+    }
+    switch (message.case) {
+      case "progress":
+        this.#progress(agentId, message.value);
+        break;
+      case "result":
+        this.#result(agentId, message.value);
+        break;
+      case "drain":
+        this.#drain(agentId);
+        break;
+      case "capacity":
+        step({ type: "agent_capacity", agentId, ...agentCapacity(message.value) });
+        break;
+      case "output":
+        readers.answer(message.value);
+        break;
+      case undefined:
+        // A newer agent's message: additions are allowed to be ignored.
+        break;
+    }
+  }
+
+  socketGone(socket: WebSocket): void {
+    const agentId = this.#parts.sockets.agentOf(socket);
+    if (agentId === undefined) return;
+    this.#parts.sockets.unbind(agentId);
+    this.#parts.step({ type: "agent_disconnected", agentId });
+  }
+
+  /** The scheduler doesn't know the agent any more. */
+  forget(agentId: string): void {
+    this.#hellos.delete(agentId);
+    this.#parts.storage.removeAgent(agentId);
+    this.#parts.sockets.unbind(agentId);
+  }
+
+  /** The agents as they were before the object's memory was lost, with their sockets as they are now. */
+  restore(): AgentSnapshot[] {
+    const { nowMs, rules, sockets, storage } = this.#parts;
+    return storage.agents().map((hello) => {
+      this.#hellos.set(hello.agentId, hello);
+      return {
+        description: agentDescription(hello, rules),
+        connected: sockets.isConnected(hello.agentId),
+        lastHeardMs: sockets.lastHeartbeatMs(hello.agentId) ?? nowMs(),
+      };
+    });
+  }
+
+  #hello(socket: WebSocket, hello: Hello): void {
+    const refusal = refuseHello(hello);
+    if (refusal !== undefined) {
+      log.warn({ agent: hello.agentId.slice(0, 128), refusal }, "agent turned away");
+      socket.close(CLOSE.malformed, refusal);
+      return;
+    }
+    const { config, rules, sockets, step } = this.#parts;
+    sockets.bind(socket, hello.agentId);
+    this.#keep(hello);
+    const workerTimeoutMs = config.worker_timeout_s * 1000;
+    sockets.send(hello.agentId, {
+      case: "welcome",
+      value: {
+        heartbeatInterval: durationFromMs(workerTimeoutMs / HEARTBEATS_PER_WORKER_TIMEOUT),
+        workerTimeout: durationFromMs(workerTimeoutMs),
+        shardCount: config.shards,
+      },
+    });
+    step({ type: "agent_connected", agent: agentDescription(hello, rules), leaseIds: hello.leaseIds });
+  }
+
+  #drain(agentId: string): void {
+    const hello = this.#hellos.get(agentId);
+    if (hello !== undefined && !hello.draining) {
+      hello.draining = true;
+      this.#keep(hello);
+    }
+    this.#parts.step({ type: "agent_draining", agentId });
+  }
+
+  #keep(hello: Hello): void {
+    this.#hellos.set(hello.agentId, hello);
+    // Which leases it holds now says nothing about the state after a restart.
+    this.#parts.storage.putAgent(hello.agentId, { ...hello, leaseIds: [] });
+  }
+
+  #progress(agentId: string, { leaseId, phase, metadata }: LeaseProgress): void {
+    const executionId = this.#runningExecution(agentId, leaseId);
+    const known = PHASES[phase];
+    if (executionId === undefined || known === undefined) return;
+    if (metadata !== undefined) this.#parts.operations.setProgress(executionId, metadata);
+    this.#parts.step({ type: "lease_progress", agentId, leaseId, phase: known });
+  }
+
+  #result(agentId: string, result: LeaseResult): void {
+    const { leaseId } = result;
+    const executionId = this.#runningExecution(agentId, leaseId);
+    const snapshot = executionId === undefined ? undefined : this.#parts.scheduler.snapshot(executionId);
+    const { message, outcome, response } = leaseReport(result, {
+      agentName: this.name(agentId) ?? agentId,
+      queuedAtMs: snapshot?.queuedAtMs ?? 0,
+      timeoutMs: snapshot?.timeoutMs ?? 0,
+      failures: snapshot?.failures ?? [],
+    });
+    this.#parts.step({ type: "lease_ended", agentId, leaseId, outcome, message }, response && { response });
+  }
+
+  /** The execution whose lease this is, if it still runs at that agent. */
+  #runningExecution(agentId: string, leaseId: string): string | undefined {
+    const executionId = leaseId.slice(0, leaseId.lastIndexOf("."));
+    const lease = this.#parts.scheduler.snapshot(executionId)?.lease;
+    return lease?.agentId === agentId && lease.id === leaseId ? executionId : undefined;
+  }
+}
