@@ -6,7 +6,7 @@ import { z } from "zod";
 /** A message of the inspector, as far as it is of interest here. */
 const inspectorAnswer = z.object({
   id: z.number().optional(),
-  result: z.object({ profile: z.unknown() }).optional(),
+  result: z.object({ profile: z.unknown().optional() }).optional(),
   error: z.object({ message: z.string() }).optional(),
 });
 type InspectorAnswer = z.infer<typeof inspectorAnswer>;

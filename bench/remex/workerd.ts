@@ -36,6 +36,9 @@ export async function startWorkerd({ script, dataDirectory, worker, inspected }:
   const runtime = new Miniflare({
     cf: false,
     log: new Log(LogLevel.ERROR),
+    handleStructuredLogs: ({ level, message }: { level: string; message: string }) => {
+      if (level === "error") console.error(message);
+    },
     r2Persist: `${dataDirectory}/r2`,
     durableObjectsPersist: `${dataDirectory}/objects`,
     ...(inspected === true && { inspectorPort: 0 }),

@@ -10,6 +10,11 @@ export interface BenchEnv extends Env {
   readonly OBJECT_LATENCY_MS: number;
 }
 
+/** Whether requests wait for R2, and so for a place among the operations that one request may have under way. */
+export function isR2Distant({ R2_LATENCY_MS }: BenchEnv): boolean {
+  return R2_LATENCY_MS > 0;
+}
+
 const countedEnvs = new WeakMap<BenchEnv, Env>();
 
 /** The bindings as Remex gets them: counted and delayed. The same for the same `env`, as on the platform. */

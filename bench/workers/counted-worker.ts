@@ -4,14 +4,14 @@ import { CacheShard } from "../../durable-objects/cache-shard.ts";
 import { Instance } from "../../durable-objects/instance.ts";
 import worker from "../../src/worker.ts";
 import { COUNTS_PATH } from "../bill/counts-path.ts";
-import { type BenchEnv, countedEnv } from "./bench-env.ts";
+import { type BenchEnv, countedEnv, isR2Distant } from "./bench-env.ts";
 import { counts } from "./counter.ts";
 import { inInvocation } from "./invocation.ts";
 import { meterEvents, ObjectMeter, setMeter } from "./object-meter.ts";
 
 export class CountedInstance extends Instance {
   constructor(context: DurableObjectState, env: BenchEnv) {
-    const meter = new ObjectMeter(context);
+    const meter = new ObjectMeter(context, isR2Distant(env));
     super(context, countedEnv(env));
     setMeter(this, meter);
   }
@@ -19,7 +19,7 @@ export class CountedInstance extends Instance {
 
 export class CountedCacheShard extends CacheShard {
   constructor(context: DurableObjectState, env: BenchEnv) {
-    const meter = new ObjectMeter(context);
+    const meter = new ObjectMeter(context, isR2Distant(env));
     super(context, countedEnv(env));
     setMeter(this, meter);
   }
@@ -32,6 +32,7 @@ export default {
   fetch(request, env, context) {
     if (new URL(request.url).pathname === COUNTS_PATH) return Response.json(counts);
     counts.workerRequests++;
-    return inInvocation(() => worker.fetch(request, countedEnv(env), context));
+    const serve = () => worker.fetch(request, countedEnv(env), context);
+    return isR2Distant(env) ? inInvocation(serve) : serve();
   },
 } satisfies ExportedHandler<BenchEnv>;

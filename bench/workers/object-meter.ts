@@ -8,13 +8,19 @@ const MAX_CURSORS = 1000;
 /** What an object of any class costs: the events that it handles, how long it is at it, and what that does in SQLite. */
 export class ObjectMeter {
   readonly #context: DurableObjectState;
+  readonly #separately: boolean;
+  #wrote = false;
   #cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
   #handling = 0;
   #activeSinceMs = 0;
 
-  /** To be called before the object's constructor uses its storage. */
-  constructor(context: DurableObjectState) {
+  /**
+   * To be called before the object's constructor uses its storage.
+   * @param separately whether what an event does is to be told from what others do (see invocation.ts)
+   */
+  constructor(context: DurableObjectState, separately: boolean) {
     this.#context = context;
+    this.#separately = separately;
     const { storage } = context;
     const { sql } = storage;
     const exec = sql.exec.bind(sql);
@@ -25,6 +31,7 @@ export class ObjectMeter {
     };
     const setAlarm = storage.setAlarm.bind(storage);
     const countedSetAlarm: typeof setAlarm = (...args) => {
+      this.#wrote = true;
       counts.rowsWritten++;
       return setAlarm(...args);
     };
@@ -37,7 +44,7 @@ export class ObjectMeter {
     if (this.#handling++ === 0) this.#activeSinceMs = performance.now();
     let result: unknown;
     try {
-      result = inInvocation(event);
+      result = this.#separately ? inInvocation(event) : event();
     } catch (error) {
       this.#ended();
       throw error;
@@ -53,16 +60,27 @@ export class ObjectMeter {
 
   #ended(): void {
     this.#countRows();
-    noteDatabaseSize(this.#context.id.toString(), this.#context.storage.sql.databaseSize);
-    void this.#context.storage.sync().finally(() => {
-      if (--this.#handling === 0) counts.objectActiveMs += performance.now() - this.#activeSinceMs;
+    if (!this.#wrote) {
+      this.#rest();
+      return;
+    }
+    this.#wrote = false;
+    const { id, storage } = this.#context;
+    noteDatabaseSize(id.toString(), storage.sql.databaseSize);
+    void storage.sync().finally(() => {
+      this.#rest();
     });
+  }
+
+  #rest(): void {
+    if (--this.#handling === 0) counts.objectActiveMs += performance.now() - this.#activeSinceMs;
   }
 
   #countRows(): void {
     for (const { rowsRead, rowsWritten } of this.#cursors) {
       counts.rowsRead += rowsRead;
       counts.rowsWritten += rowsWritten;
+      this.#wrote ||= rowsWritten > 0;
     }
     this.#cursors = [];
   }

@@ -51,7 +51,7 @@ class Notes extends DurableObject<object> {
 
 export class CountedNotes extends Notes {
   constructor(context: DurableObjectState, env: object) {
-    const meter = new ObjectMeter(context);
+    const meter = new ObjectMeter(context, false);
     super(context, env);
     setMeter(this, meter);
   }
