@@ -22,7 +22,7 @@ import type { Env } from "./env.ts";
 import { reportedError } from "./errors/unexpected.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "./limits.ts";
 import { actionCacheService } from "./services/action-cache.ts";
-import { byteStreamService } from "./services/byte-stream.ts";
+import { byteStreamService, serveRead } from "./services/byte-stream.ts";
 import { capabilitiesService } from "./services/capabilities.ts";
 import { contentAddressableStorageService } from "./services/content-addressable-storage.ts";
 import { executionService } from "./services/execution.ts";
@@ -37,6 +37,8 @@ app.get("/healthz", (c) => {
 });
 
 app.get("/v1/instances/:instance/agent", agentSocketRoute);
+
+app.post("/google.bytestream.ByteStream/Read", (c, next) => serveRead(c.env, c.req.raw) ?? next());
 
 app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
   const handler = rpcHandlers(c.env).get(c.req.path);

@@ -154,7 +154,8 @@ async function verifyStored(
   const hash = startHash(digest.digestFunction);
   const stored: ReadableStream<Uint8Array> | undefined = await objects.get(digest, session.uploadId);
   if (stored !== undefined) {
-    for await (const bytes of readChunks(stored, READ_BACK_CHUNK_BYTES, READ_BACK_CHUNK_BYTES)) hash.update(bytes);
+    const chunks = readChunks(stored, { maxBytes: READ_BACK_CHUNK_BYTES, minBytes: READ_BACK_CHUNK_BYTES });
+    for await (const bytes of chunks) hash.update(bytes);
   }
   const storedHash = hash.digest("hex");
   if (storedHash === digest.hash) return;

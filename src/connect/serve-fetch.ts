@@ -27,7 +27,7 @@ export async function serveFetch(handler: UniversalHandler, request: Request): P
  * A client that goes away while a response streams doesn't end the request's own signal: the stream is cancelled. Connect's
  * own conversion passes that on only once the handler gives its next message, which may be never.
  */
-function responseStream(body: AsyncIterable<Uint8Array>, onGone: () => void): ReadableStream<Uint8Array> {
+export function responseStream(body: AsyncIterable<Uint8Array>, onGone: () => void): ReadableStream<Uint8Array> {
   const chunks = body[Symbol.asyncIterator]();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -42,11 +42,11 @@ function responseStream(body: AsyncIterable<Uint8Array>, onGone: () => void): Re
   });
 }
 
-/** Connect's own conversion reads 4 KiB at a time, which costs a large message a hundred rounds. */
-async function* bodyChunks(request: Request): AsyncGenerator<Uint8Array, void, undefined> {
+/** A request's body. Connect's own conversion reads 4 KiB at a time, which costs a large message a hundred rounds. */
+export async function* bodyChunks(request: Request): AsyncGenerator<Uint8Array, void, undefined> {
   const stream: ReadableStream<Uint8Array> | null = request.body;
   if (stream === null) return;
   const announced = Number(request.headers.get("content-length") ?? MAX_CHUNK_BYTES);
   const chunkBytes = Math.min(Math.max(announced, 1), MAX_CHUNK_BYTES) || MAX_CHUNK_BYTES;
-  yield* readChunks(stream, chunkBytes);
+  yield* readChunks(stream, { maxBytes: chunkBytes });
 }

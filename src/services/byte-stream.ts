@@ -1,34 +1,48 @@
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
-import type { ByteStream, ReadRequest } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import {
+  ReadRequestSchema,
+  ReadResponseSchema,
+  type ByteStream,
+  type ReadRequest,
+} from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import type { BlobUpload } from "../blob-store/blob-store.ts";
 import { digestOfName, parseReadName, parseUploadName, type BlobName } from "../byte-stream/resource-name.ts";
+import { readFrames, READ_CHUNK_BYTES } from "../byte-stream/read-frames.ts";
 import { WriteRequests } from "../byte-stream/write-requests.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
+import { serveFramed } from "../connect/serve-framed.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { liveOutput } from "../execution/live-output.ts";
 import { parseOutputStreamName } from "../execution/operation-message.ts";
 import { serveInstance, type ServedInstance } from "../served-instance.ts";
 
-/** How many bytes a ReadResponse has: few enough to begin soon, enough to make its envelope not count. */
-const READ_CHUNK_BYTES = 256 << 10;
+/**
+ * ByteStream.Read with frames of its own making, since most of a build's bytes go through it. Undefined if the call has to
+ * go the usual way.
+ */
+export function serveRead(env: Env, request: Request): Response | undefined {
+  return serveFramed(request, ReadRequestSchema, async function* (message, signal) {
+    const output = readLiveOutput(env, message, signal);
+    if (output === undefined) {
+      yield* readFrames(await openBlob(env, message));
+    } else {
+      for await (const data of output) {
+        yield encodeEnvelope(0, toBinary(ReadResponseSchema, create(ReadResponseSchema, { data })));
+      }
+    }
+  });
+}
 
 export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
   return {
-    async *read(request, context) {
-      const output = parseOutputStreamName(request.resourceName);
-      if (output !== undefined) {
-        const { operationName, stream } = output;
-        const chunks = liveOutput(env, operationName, stream, outputOffset(request), context.signal);
-        for await (const data of chunks) yield { data };
-        return;
-      }
-      const name = parseReadName(request.resourceName);
-      const { instance, digest } = resolve(env, name);
-      const range = readRange(request, digest);
-      const stream = await instance.blobs.read(digest, range);
-      if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);
-      for await (const data of readChunks(stream, READ_CHUNK_BYTES, READ_CHUNK_BYTES)) yield { data };
+    async *read(request, { signal }) {
+      const chunks =
+        readLiveOutput(env, request, signal) ??
+        readChunks(await openBlob(env, request), { maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
+      for await (const data of chunks) yield { data };
     },
 
     async write(messages) {
@@ -54,6 +68,20 @@ export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
       return { committedSize: BigInt(await instance.blobs.committedBytes(upload)), complete: false };
     },
   };
+}
+
+async function openBlob(env: Env, request: ReadRequest): Promise<ReadableStream<Uint8Array>> {
+  const { instance, digest } = resolve(env, parseReadName(request.resourceName));
+  const stream = await instance.blobs.read(digest, readRange(request, digest));
+  if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);
+  return stream;
+}
+
+/** The output of a running action as it is written, or undefined if the resource is no such output. */
+function readLiveOutput(env: Env, request: ReadRequest, signal: AbortSignal): AsyncIterable<Uint8Array> | undefined {
+  const output = parseOutputStreamName(request.resourceName);
+  if (output === undefined) return undefined;
+  return liveOutput(env, output.operationName, output.stream, outputOffset(request), signal);
 }
 
 function resolve(env: Env, name: BlobName): { instance: ServedInstance; digest: Digest } {

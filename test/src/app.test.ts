@@ -1,6 +1,7 @@
+import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startWorker, type TestWorker } from "../worker.ts";
-import { collect, connectClients, refusalOf } from "./clients.ts";
+import { collect, connectClients, PROTOCOLS, refusalOf } from "./clients.ts";
 
 let worker: TestWorker;
 beforeAll(async () => {
@@ -16,43 +17,22 @@ test("says that it is well", async () => {
   expect([response.status, await response.text()]).toEqual([200, "ok\n"]);
 });
 
-describe("a method that does not exist", () => {
-  const path = "/build.bazel.remote.execution.v3.Execution/Run";
-
-  test.each(["application/grpc-web+proto", "application/grpc-web+json", "application/grpc-web"])(
-    "is unimplemented in %s",
-    async (contentType) => {
-      const response = await post(path, contentType);
-      expect(response.status).toBe(200);
-      expect(response.headers.get("content-type")).toBe(contentType);
-      expect(response.headers.get("grpc-status")).toBe("12");
-      expect(decodeURI(response.headers.get("grpc-message") ?? "")).toContain("build.bazel.remote.execution.v3");
-    },
-  );
-
-  test.each(["application/proto", "application/json"])("is unimplemented in Connect's %s", async (contentType) => {
-    const response = await post(path, contentType);
-    expect(response.status).toBe(501);
-    expect(await response.json()).toMatchObject({ code: "unimplemented" });
-  });
-
-  test.each(["application/connect+proto", "application/connect+json"])(
-    "is unimplemented in Connect's streaming %s",
-    async (contentType) => {
-      const response = await post(path, contentType);
-      expect(response.status).toBe(200);
-      const body = Buffer.from(await response.arrayBuffer());
-      expect(body[0]).toBe(2);
-      expect(body.readUInt32BE(1)).toBe(body.length - 5);
-      expect(JSON.parse(body.subarray(5).toString())).toMatchObject({ error: { code: "unimplemented" } });
-    },
-  );
-
-  test("of a service that exists, too", async () => {
-    const response = await post("/google.bytestream.ByteStream/Delete", "application/grpc-web+proto");
-    expect(response.headers.get("grpc-status")).toBe("12");
-  });
-});
+test.each(PROTOCOLS)(
+  "a method that does not exist is unimplemented in the protocol asked for ($name)",
+  async ({ connect }) => {
+    const elsewhere = `${worker.url}/another-api`;
+    const { capabilities, byteStream } = connectClients(elsewhere, connect(elsewhere));
+    const unary = await refusalOf(capabilities.getCapabilities({ instanceName: "main" }));
+    const streaming = await refusalOf(collect(byteStream.read({ resourceName: "main" })));
+    for (const [refusal, method] of [
+      [unary, "build.bazel.remote.execution.v2.Capabilities/GetCapabilities"],
+      [streaming, "google.bytestream.ByteStream/Read"],
+    ] as const) {
+      expect(Code[refusal.code]).toBe("Unimplemented");
+      expect(refusal.rawMessage).toBe(`there is no method another-api/${method} here`);
+    }
+  },
+);
 
 test.each([
   ["GET", "/"],

@@ -26,7 +26,8 @@ const config = `{
 let worker: TestWorker;
 let clients: Clients;
 beforeAll(async () => {
-  worker = await startWorker({ config });
+  // One test stores a result that is bad on purpose, which is logged.
+  worker = await startWorker({ config, onLog: () => undefined });
   clients = connectClients(worker.url);
 });
 afterAll(() => worker.dispose());
