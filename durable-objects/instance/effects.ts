@@ -85,7 +85,8 @@ export class Effects {
       }
       case "joined":
         storage.addJoinedOperation(decision.operationId, decision.executionId);
-        this.#save(decision.executionId);
+        // There may be a result already, on its way to the action cache.
+        this.#save(decision.executionId, storage.executionRecord(decision.executionId)?.end);
         this.#tell(decision.executionId, decision.operationId);
         return;
       case "refused": {
@@ -142,6 +143,10 @@ export class Effects {
       case "acknowledge":
         agents.send(decision.agentId, { case: "acknowledgement", value: { leaseId: decision.leaseId } });
         return;
+      case "clock":
+        if (decision.sinceMs === undefined) storage.removeClock(decision.name);
+        else storage.putClock(decision.name, decision.sinceMs);
+        return;
       case "agent_removed":
         this.#parts.conversations.forget(decision.agentId);
         log.warn({ agent: decision.agentId, why: decision.why }, "agent removed");
@@ -159,8 +164,9 @@ export class Effects {
     );
   }
 
-  #save(executionId: string): void {
+  #save(executionId: string, end?: EndRecord): void {
     const record = this.#record(executionId);
+    if (end !== undefined && record !== undefined) record.end = end;
     if (record !== undefined) this.#parts.storage.updateExecution(executionId, record);
   }
 

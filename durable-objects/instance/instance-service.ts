@@ -181,7 +181,12 @@ export class InstanceService {
     for (const { id, request, record } of storage.liveExecutions()) {
       executions.push(executionSnapshot(id, request, record, this.#rules));
     }
-    const snapshot = { agents: this.agents.restore(), executions, ended: storage.endedExecutions() };
+    const snapshot = {
+      agents: this.agents.restore(),
+      executions,
+      ended: storage.endedExecutions(),
+      clocks: storage.clocks(),
+    };
     this.#effects.carryOut(this.#scheduler.restore(nowMs(), snapshot));
     this.#parts.onDeadline(this.#scheduler.nextDeadlineMs());
     for (const { operations } of executions) {

@@ -38,6 +38,7 @@ export class InstanceStorage {
       ) WITHOUT ROWID;
       CREATE INDEX IF NOT EXISTS joined_operations_by_execution ON joined_operations (execution_id);
       CREATE TABLE IF NOT EXISTS agents (agent_id TEXT PRIMARY KEY, hello BLOB NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS clocks (name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID;
     `);
   }
 
@@ -169,6 +170,24 @@ export class InstanceStorage {
 
   removeAgent(agentId: string): void {
     this.#sql.exec("DELETE FROM agents WHERE agent_id = ?", agentId);
+  }
+
+  /** When the scheduler's clocks began to run, by name. */
+  clocks(): Map<string, number> {
+    const rows = this.#sql.exec<{ name: string; since_ms: number }>("SELECT name, since_ms FROM clocks").toArray();
+    return new Map(rows.map(({ name, since_ms }) => [name, since_ms]));
+  }
+
+  putClock(name: string, sinceMs: number): void {
+    this.#sql.exec(
+      "INSERT INTO clocks (name, since_ms) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET since_ms = ?2",
+      name,
+      sinceMs,
+    );
+  }
+
+  removeClock(name: string): void {
+    this.#sql.exec("DELETE FROM clocks WHERE name = ?", name);
   }
 }
 

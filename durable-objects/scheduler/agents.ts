@@ -27,8 +27,10 @@ export class Agents {
       offer: description.offer,
       maxActions: actionLimit(description),
       connected: false,
+      awaited: false,
       draining: false,
       lastHeardMs: nowMs,
+      capacityMilli: description.offer.capacityMilli,
       freeMilli: new Map(description.offer.capacityMilli),
       leases: new Map(),
       memberships: [],
@@ -45,22 +47,18 @@ export class Agents {
     agent.name = description.name;
     agent.offer = description.offer;
     agent.maxActions = actionLimit(description);
-    agent.freeMilli.clear();
-    for (const [name, amountMilli] of description.offer.capacityMilli) agent.freeMilli.set(name, amountMilli);
-    for (const lease of agent.leases.values()) use(agent, lease, -1);
+    agent.capacityMilli = description.offer.capacityMilli;
+    free(agent);
+    for (const root of agent.inputRoots) this.#forget(agent, root);
+    agent.inputRoots.clear();
     for (const root of [...description.inputRoots].reverse()) this.remember(agent, root);
   }
 
   /** The agent may be used so much from now on. What runs there may already be more. */
   setCapacity(agent: Agent, maxActions: number, capacityMilli: ReadonlyMap<string, number>): void {
     agent.maxActions = maxActions;
-    for (const [name, amountMilli] of capacityMilli) agent.freeMilli.set(name, amountMilli);
-    for (const lease of agent.leases.values()) {
-      for (const { name, amountMilli } of lease.group.requirement.minimum) {
-        if (capacityMilli.has(name)) agent.freeMilli.set(name, (agent.freeMilli.get(name) ?? 0) - amountMilli);
-      }
-    }
-    this.refresh(agent);
+    agent.capacityMilli = new Map([...agent.capacityMilli, ...capacityMilli]);
+    free(agent);
   }
 
   /** The agent must not have leases. */
@@ -114,12 +112,9 @@ export class Agents {
     }
   }
 
-  /** Gives back what the lease used. */
+  /** Gives back what the lease used. Who may have it is for `dispatchAgent` to say. */
   vacate(lease: Lease): void {
-    const { agent } = lease;
-    if (!agent.leases.delete(lease.id)) return;
-    use(agent, lease, 1);
-    this.refresh(agent);
+    if (lease.agent.leases.delete(lease.id)) use(lease.agent, lease, 1);
   }
 
   /** Brings the agent's availability up to date after a change of what it may take. */
@@ -192,6 +187,13 @@ export function hasSlot(agent: Agent): boolean {
 
 function actionLimit({ maxActions }: AgentDescription): number {
   return maxActions === 0 ? Infinity : maxActions;
+}
+
+/** Works out what is free. */
+function free(agent: Agent): void {
+  agent.freeMilli.clear();
+  for (const [name, amountMilli] of agent.capacityMilli) agent.freeMilli.set(name, amountMilli);
+  for (const lease of agent.leases.values()) use(agent, lease, -1);
 }
 
 function use(agent: Agent, lease: Lease, sign: 1 | -1): void {

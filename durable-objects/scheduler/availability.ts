@@ -10,10 +10,7 @@ export function stopWork(state: SchedulerState, agent: Agent): void {
 
 /** Takes the agent out of the groups that it served. */
 export function withdraw(state: SchedulerState, agent: Agent): void {
-  if (agent.reservedFor !== undefined) {
-    agent.reservedFor.reservedAgent = undefined;
-    agent.reservedFor = undefined;
-  }
+  unreserve(agent);
   const groups = agent.memberships.map(({ group }) => group);
   state.agents.leaveGroups(agent);
   for (const group of groups) state.checkMatched(group);
@@ -24,4 +21,30 @@ export function offerWork(state: SchedulerState, agent: Agent): void {
   state.agents.joinGroups(agent, state.groups.all());
   for (const { group } of agent.memberships) state.checkMatched(group);
   dispatchAgent(state, agent);
+}
+
+/** The agent may be used so much from now on. */
+export function changeCapacity(
+  state: SchedulerState,
+  agent: Agent,
+  maxActions: number,
+  capacityMilli: ReadonlyMap<string, number>,
+): void {
+  // It may never have room for what it was kept for.
+  unreserve(agent);
+  state.agents.setCapacity(agent, maxActions, capacityMilli);
+  dispatchAgent(state, agent);
+}
+
+/** It gets nothing more until it says how much of it is free. */
+export function stopGiving(state: SchedulerState, agent: Agent): void {
+  unreserve(agent);
+  agent.maxActions = Math.min(agent.maxActions, agent.leases.size);
+  state.agents.refresh(agent);
+}
+
+function unreserve(agent: Agent): void {
+  if (agent.reservedFor === undefined) return;
+  agent.reservedFor.reservedAgent = undefined;
+  agent.reservedFor = undefined;
 }

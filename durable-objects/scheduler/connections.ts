@@ -1,6 +1,8 @@
 import { offerWork, withdraw } from "./availability.ts";
+import { disconnectedClock, startClock, stopClock } from "./clocks.ts";
+import { removeAgent, removeIfGone } from "./departures.ts";
 import type { AgentDescription } from "./events.ts";
-import { hear } from "./heartbeat.ts";
+import { hear, watchSilence } from "./heartbeat.ts";
 import { loseLease, returnLease } from "./leases.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Agent } from "./state.ts";
@@ -14,34 +16,41 @@ export function connectAgent(state: SchedulerState, description: AgentDescriptio
   state.agents.describe(agent, description);
   agent.connected = true;
   agent.draining = description.draining;
+  if (agent.awaited) stopClock(state, disconnectedClock(agent.id));
+  agent.awaited = false;
   hear(state, agent, state.nowMs);
   // Before it is offered work, so that what it lost goes out again in its old place.
   for (const lease of [...agent.leases.values()]) if (!held.has(lease.id)) returnLease(state, lease);
   for (const leaseId of held) {
-    if (agent.leases.has(leaseId)) continue;
-    state.decide({ type: "cancel_lease", agentId: agent.id, leaseId, why: "the lease is not known any more" });
+    const lease = agent.leases.get(leaseId);
+    // The cancel of one that nobody wants any more may have been lost with the old socket.
+    const why = lease === undefined ? "the lease is not known any more" : "nobody waits for it any more";
+    if (lease?.execution === undefined) state.decide({ type: "cancel_lease", agentId: agent.id, leaseId, why });
   }
   offerWork(state, agent);
 }
 
 /** Its socket is gone. Leases wait for it to come back; without any there is nothing to wait for. */
 export function disconnectAgent(state: SchedulerState, agent: Agent): void {
+  if (!agent.connected) return;
   agent.connected = false;
   withdraw(state, agent);
-  if (agent.leases.size === 0) removeAgent(state, agent, false, "its connection was closed");
+  if (agent.leases.size > 0) awaitAgent(state, agent);
+  else removeIfGone(state, agent);
+}
+
+/** Its socket is gone, and it has the worker timeout from now on to come back to its leases. */
+export function awaitAgent(state: SchedulerState, agent: Agent): void {
+  agent.awaited = true;
+  agent.lastHeardMs = startClock(state, disconnectedClock(agent.id));
+  watchSilence(state, agent);
 }
 
 /** It was silent for the worker timeout: its leases go to others. */
 export function loseAgent(state: SchedulerState, agent: Agent): void {
-  agent.silence = undefined;
   const message = `agent ${agent.name} was lost: silent for ${state.limits.workerTimeoutMs / 1000} s`;
   agent.connected = false;
   withdraw(state, agent);
   for (const lease of [...agent.leases.values()]) loseLease(state, lease, message);
   removeAgent(state, agent, true, message);
-}
-
-function removeAgent(state: SchedulerState, agent: Agent, lost: boolean, why: string): void {
-  state.agents.remove(agent);
-  state.decide({ type: "agent_removed", agentId: agent.id, lost, why });
 }

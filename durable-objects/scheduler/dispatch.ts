@@ -1,5 +1,4 @@
 import { canTake, hasSlot } from "./agents.ts";
-import { olderThan } from "./fair-queue.ts";
 import { RESERVE_AFTER_MS } from "./limits.ts";
 import { fits } from "./platform.ts";
 import { takeFromQueue } from "./queueing.ts";
@@ -31,8 +30,9 @@ function nextAvailable(state: SchedulerState, { available }: Group, spoiler?: Ag
   return (last?.agent === spoiler ? (last?.previous ?? last) : last)?.agent;
 }
 
-/** Gives the agent as much as it can take. */
+/** Gives the agent as much as it can take, after a change of what that is. */
 export function dispatchAgent(state: SchedulerState, agent: Agent): void {
+  state.agents.refresh(agent);
   while (hasSlot(agent)) {
     const group = nextGroup(state, agent);
     const execution = group?.queue.peek();
@@ -47,7 +47,6 @@ export function releaseReservation(state: SchedulerState, group: Group): void {
   if (agent === undefined) return;
   group.reservedAgent = undefined;
   agent.reservedFor = undefined;
-  state.agents.refresh(agent);
   dispatchAgent(state, agent);
 }
 
@@ -78,24 +77,18 @@ function shouldReserve(state: SchedulerState, agent: Agent, execution: Execution
     agent.reservedFor === undefined &&
     execution.group.reservedAgent === undefined &&
     !fits(execution.group.requirement, agent.freeMilli) &&
+    fits(execution.group.requirement, agent.capacityMilli) &&
     state.nowMs - execution.queuedAtMs >= RESERVE_AFTER_MS
   );
 }
 
 function comesBefore(a: Execution, b: Execution): boolean {
-  return a.priority < b.priority || (a.priority === b.priority && olderThan(a, b));
+  return a.priority < b.priority || (a.priority === b.priority && a.sequence < b.sequence);
 }
 
 function lease(state: SchedulerState, execution: Execution, agent: Agent): void {
   const { group } = execution;
-  if (group.queue.peek() === execution) {
-    // pop, not remove: the next turn is another build's.
-    group.queue.pop();
-    state.queued -= 1;
-    state.checkMatched(group);
-  } else {
-    takeFromQueue(state, execution);
-  }
+  takeFromQueue(state, execution);
   execution.stage = "leased";
   execution.leaseCount += 1;
   const given: Lease = {

@@ -1,3 +1,4 @@
+import { stopAwaitingClient } from "./abandonment.ts";
 import { releaseReservation } from "./dispatch.ts";
 import type { Failure } from "./events.ts";
 import { setPriority, takeFromQueue } from "./queueing.ts";
@@ -30,7 +31,7 @@ export function endOperation(state: SchedulerState, operation: Operation, failur
     fail(state, execution, failure);
     return;
   }
-  state.clear(operation.abandonment);
+  stopAwaitingClient(state, operation);
   execution.operations.splice(execution.operations.indexOf(operation), 1);
   state.joined.delete(operation.id);
   state.decide({ type: "operation_ended", executionId: execution.id, operationId: operation.id, failure });
@@ -47,7 +48,6 @@ export function abandonLease(state: SchedulerState, lease: Lease, why: string): 
 /** Every execution that waits for a platform that nobody has offered for long. */
 export function failUnmatched(state: SchedulerState, group: Group): void {
   const message = state.describeMismatch(group);
-  group.unmatched = undefined;
   group.refusal = { untilMs: state.nowMs + state.limits.failureMemoryMs, message };
   for (const execution of [...group.queue]) {
     fail(state, execution, { reason: "no_agent", message, retryAfterMs: state.limits.failureMemoryMs });
@@ -56,9 +56,9 @@ export function failUnmatched(state: SchedulerState, group: Group): void {
 
 /** Forgets the ended executions whose time has come. */
 export function forgetEnded(state: SchedulerState): void {
-  for (const [executionId, { forgetAtMs }] of state.ended) {
-    if (forgetAtMs > state.nowMs) return;
-    state.ended.delete(executionId);
+  for (;;) {
+    const executionId = state.ended.takeDue(state.nowMs);
+    if (executionId === undefined) return;
     state.decide({ type: "forget", executionId });
   }
 }
@@ -67,9 +67,9 @@ function drop(state: SchedulerState, execution: Execution): void {
   state.executions.delete(execution.id);
   if (state.mergeable.get(execution.actionKey) === execution) state.mergeable.delete(execution.actionKey);
   for (const operation of execution.operations) {
-    state.clear(operation.abandonment);
+    stopAwaitingClient(state, operation);
     state.joined.delete(operation.id);
   }
   state.groups.leave(execution.group);
-  state.ended.set(execution.id, { forgetAtMs: state.nowMs + state.limits.retainCompletedForMs });
+  state.ended.add(execution.id, state.nowMs + state.limits.retainCompletedForMs);
 }

@@ -128,6 +128,11 @@ export type Decision =
   | { readonly type: "cancel_lease"; readonly agentId: string; readonly leaseId: string; readonly why: string }
   /** The agent may forget the lease: nobody waits for what it says of it. */
   | { readonly type: "acknowledge"; readonly agentId: string; readonly leaseId: string }
+  /**
+   * Keep since when the clock of this name runs, for the `restore` of the next scheduler. Undefined: it doesn't run any
+   * more, and nothing of it need be kept.
+   */
+  | { readonly type: "clock"; readonly name: string; readonly sinceMs: number | undefined }
   /** The agent is not known any more: it went, or it was `lost` with its leases. */
   | { readonly type: "agent_removed"; readonly agentId: string; readonly lost: boolean; readonly why: string }
   /** The execution ended long ago: nothing of it need be kept. */

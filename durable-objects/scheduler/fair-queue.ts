@@ -1,40 +1,42 @@
 import { type HeapItem, IndexedHeap } from "./indexed-heap.ts";
 import { type Linked, LinkedList } from "./linked-list.ts";
 
-/** What waits in a FairQueue. Its fields don't change while it waits. */
-export interface QueueItem extends HeapItem {
+/** What waits in a FairQueue. Its fields are the queue's while it waits. */
+export interface QueueItem<T> extends Linked<T>, HeapItem {
   /** REAPI: lower runs first. */
-  readonly priority: number;
-  /** The build that it belongs to. */
-  readonly invocationId: string;
-  readonly queuedAtMs: number;
-  /** Order of arrival, for those of one millisecond. */
+  priority: number;
+  /** The build that it waits with. */
+  invocationId: string;
+  /** Order of arrival. (Not a time: clocks are set back.) */
   readonly sequence: number;
-}
-
-/** Whether `a` came first. */
-export function olderThan(a: QueueItem, b: QueueItem): boolean {
-  return a.queuedAtMs < b.queuedAtMs || (a.queuedAtMs === b.queuedAtMs && a.sequence < b.sequence);
+  /** Which of its priority's rounds it belongs to; set by the queue. */
+  turn: number;
 }
 
 /** The waiting items of one priority. */
-interface Level<T extends QueueItem> extends HeapItem {
+interface Level<T extends QueueItem<T>> extends HeapItem {
   readonly priority: number;
-  readonly invocations: Map<string, Invocation<T>>;
-  /** It is the first one's turn. */
-  readonly turns: LinkedList<Invocation<T>>;
+  /** Those that were taken out once and came back, the oldest first. They go before all others. */
+  readonly returned: IndexedHeap<T>;
+  /** By invocation. */
+  readonly lines: Map<string, Line<T>>;
+  /** The line whose turn it is comes first. */
+  readonly order: IndexedHeap<Line<T>>;
 }
 
-/** The waiting items of one build at one priority; in `turns` as long as there are any. */
-interface Invocation<T extends QueueItem> extends Linked<Invocation<T>> {
-  readonly items: IndexedHeap<T>;
+/** The waiting items of one build, the first to be taken first. Never empty. */
+interface Line<T extends QueueItem<T>> extends HeapItem {
+  readonly items: LinkedList<T>;
 }
 
 /**
- * The queue of one platform group: the lowest priority value first; within it the invocations take turns, one item each,
- * and the items of an invocation come by age. Every step takes O(log n).
+ * The queue of one platform group: the lowest priority value first, and within it the builds take turns.
+ *
+ * Time at a priority goes in rounds, of which each build has one turn. An item's turn is fixed when it comes: the round
+ * after its build's last one, or the round that is under way. So the order follows from what is kept of each item, and a
+ * restart doesn't change it. Every step takes O(log builds), or O(log returned items).
  */
-export class FairQueue<T extends QueueItem> {
+export class FairQueue<T extends QueueItem<T>> {
   readonly #levels = new Map<number, Level<T>>();
   readonly #order = new IndexedHeap<Level<T>>((a, b) => a.priority < b.priority);
   #size = 0;
@@ -43,76 +45,105 @@ export class FairQueue<T extends QueueItem> {
     return this.#size;
   }
 
-  /**
-   * @param turn where the item's invocation comes in if nothing of it waits yet: `last` for new work; `first` for work
-   * that had its turn and must be done again, so that a retry doesn't go to the back
-   */
-  push(item: T, turn: "first" | "last"): void {
-    let level = this.#levels.get(item.priority);
-    if (level === undefined) {
-      level = { priority: item.priority, invocations: new Map(), turns: new LinkedList(), heapIndex: -1 };
-      this.#levels.set(item.priority, level);
-      this.#order.push(level);
+  /** The turn that an item of the invocation would get now. */
+  turnOf(priority: number, invocationId: string): number {
+    const level = this.#levels.get(priority);
+    const last = level?.lines.get(invocationId)?.items.last;
+    return last === undefined ? (level?.order.peek()?.items.first?.turn ?? 0) : last.turn + 1;
+  }
+
+  /** A new item, at the end of its build's line. */
+  push(item: T): void {
+    item.turn = this.turnOf(item.priority, item.invocationId);
+    this.restore(item);
+  }
+
+  /** An item that has its turn already. Those of one build must come in the order of their turns. */
+  restore(item: T): void {
+    const level = this.#level(item.priority);
+    const line = level.lines.get(item.invocationId);
+    if (line === undefined) {
+      const added = { items: new LinkedList<T>(), heapIndex: -1 };
+      added.items.append(item);
+      level.lines.set(item.invocationId, added);
+      level.order.push(added);
+    } else {
+      line.items.append(item);
     }
-    let invocation = level.invocations.get(item.invocationId);
-    if (invocation === undefined) {
-      invocation = { items: new IndexedHeap<T>(olderThan), previous: undefined, next: undefined };
-      level.invocations.set(item.invocationId, invocation);
-      if (turn === "first") level.turns.prepend(invocation);
-      else level.turns.append(invocation);
-    }
-    invocation.items.push(item);
+    this.#size += 1;
+  }
+
+  /** An item that was taken out and must be taken again: it had its turn, and goes before all that haven't. */
+  pushBack(item: T): void {
+    this.#level(item.priority).returned.push(item);
     this.#size += 1;
   }
 
   /** The item whose turn it is, left where it is. */
   peek(): T | undefined {
-    return this.#order.peek()?.turns.first?.items.peek();
-  }
-
-  /** Takes the item whose turn it is; the next turn is another invocation's. */
-  pop(): T | undefined {
     const level = this.#order.peek();
-    const invocation = level?.turns.first;
-    const item = invocation?.items.peek();
-    if (level === undefined || invocation === undefined || item === undefined) return undefined;
-    this.remove(item);
-    if (invocation.items.size > 0) {
-      level.turns.remove(invocation);
-      level.turns.append(invocation);
-    }
-    return item;
+    return level?.returned.peek() ?? level?.order.peek()?.items.first;
   }
 
   /** The item must be in this queue. */
   remove(item: T): void {
     const level = this.#levels.get(item.priority);
-    const invocation = level?.invocations.get(item.invocationId);
-    if (level === undefined || invocation === undefined) return;
-    invocation.items.remove(item);
+    if (level === undefined) return;
     this.#size -= 1;
-    if (invocation.items.size > 0) return;
-    level.invocations.delete(item.invocationId);
-    level.turns.remove(invocation);
-    if (level.invocations.size > 0) return;
+    if (item.heapIndex >= 0) level.returned.remove(item);
+    else this.#leaveLine(level, item);
+    if (level.order.size > 0 || level.returned.size > 0) return;
     this.#levels.delete(level.priority);
     this.#order.remove(level);
   }
 
-  /** The oldest item of each invocation at each priority. */
+  /** The oldest item of each build at each priority. */
   *heads(): Iterable<T> {
-    for (const level of this.#levels.values()) {
-      for (const { items } of level.invocations.values()) {
-        const head = items.peek();
-        if (head !== undefined) yield head;
-      }
+    for (const { returned, lines } of this.#levels.values()) {
+      const oldest = returned.peek();
+      if (oldest !== undefined) yield oldest;
+      for (const { items } of lines.values()) if (items.first !== undefined) yield items.first;
     }
   }
 
   /** All items, in no order. */
   *[Symbol.iterator](): Iterator<T> {
-    for (const level of this.#levels.values()) {
-      for (const invocation of level.invocations.values()) yield* invocation.items;
+    for (const { returned, lines } of this.#levels.values()) {
+      yield* returned;
+      for (const { items } of lines.values()) yield* items;
     }
   }
+
+  #level(priority: number): Level<T> {
+    const known = this.#levels.get(priority);
+    if (known !== undefined) return known;
+    const level: Level<T> = {
+      priority,
+      returned: new IndexedHeap<T>((a, b) => a.sequence < b.sequence),
+      lines: new Map(),
+      order: new IndexedHeap<Line<T>>((a, b) => goesBefore(a.items.first, b.items.first)),
+      heapIndex: -1,
+    };
+    this.#levels.set(priority, level);
+    this.#order.push(level);
+    return level;
+  }
+
+  #leaveLine(level: Level<T>, item: T): void {
+    const line = level.lines.get(item.invocationId);
+    if (line === undefined) return;
+    const wasFirst = line.items.first === item;
+    line.items.remove(item);
+    if (line.items.size === 0) {
+      level.lines.delete(item.invocationId);
+      level.order.remove(line);
+    } else if (wasFirst) {
+      level.order.update(line);
+    }
+  }
+}
+
+function goesBefore<T extends QueueItem<T>>(a: T | undefined, b: T | undefined): boolean {
+  if (a === undefined || b === undefined) return false;
+  return a.turn < b.turn || (a.turn === b.turn && a.sequence < b.sequence);
 }

@@ -41,15 +41,23 @@ export class IndexedHeap<T extends HeapItem> {
     if (index < 0) return;
     item.heapIndex = -1;
     const last = this.#items.pop();
-    if (last === undefined || last === item) return;
-    const parent = this.#items[(index - 1) >> 1];
-    if (index > 0 && parent !== undefined && this.#before(last, parent)) this.#up(last, index);
-    else this.#down(last, index);
+    if (last !== undefined && last !== item) this.#settle(last, index);
+  }
+
+  /** The item, which must be in this heap, has changed. */
+  update(item: T): void {
+    this.#settle(item, item.heapIndex);
   }
 
   /** All items, in no order. */
   [Symbol.iterator](): Iterator<T> {
     return this.#items[Symbol.iterator]();
+  }
+
+  #settle(item: T, index: number): void {
+    const parent = this.#items[(index - 1) >> 1];
+    if (index > 0 && parent !== undefined && this.#before(item, parent)) this.#up(item, index);
+    else this.#down(item, index);
   }
 
   #up(item: T, start: number): void {

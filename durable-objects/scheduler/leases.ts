@@ -1,9 +1,10 @@
-import { stopWork } from "./availability.ts";
+import { stopGiving, stopWork } from "./availability.ts";
 import { hear } from "./heartbeat.ts";
 import { dispatchAgent, dispatchExecution } from "./dispatch.ts";
+import { removeIfGone } from "./departures.ts";
 import { abandonLease, fail } from "./endings.ts";
 import type { LeaseOutcome, LeasePhase } from "./events.ts";
-import { PUBLISH_TIMEOUT_MS } from "./limits.ts";
+import { MAX_FAILURE_LENGTH, MAX_LEASES_WITH_RETURNS, PUBLISH_TIMEOUT_MS } from "./limits.ts";
 import { putInQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Agent, Execution, Lease } from "./state.ts";
@@ -12,8 +13,10 @@ import type { Agent, Execution, Lease } from "./state.ts";
 type Loss =
   /** The attempt counts: `message` says what went wrong, and where. */
   | { readonly kind: "failed_attempt"; readonly message: string; readonly agent: Agent }
-  /** The machine did nothing wrong: the attempt doesn't count. */
-  | { readonly kind: "returned"; readonly message: string };
+  /** The machine did nothing wrong: the attempt doesn't count, unless that goes on for ever. */
+  | { readonly kind: "returned"; readonly message: string; readonly agent: Agent }
+  /** The agent has no room, and gets nothing more until it says that it has. */
+  | { readonly kind: "declined"; readonly message: string };
 
 export function progress(state: SchedulerState, agentId: string, leaseId: string, phase: LeasePhase): void {
   const agent = state.agents.get(agentId);
@@ -60,13 +63,12 @@ export function endLease(
       case "handed_back":
         // It hands back because it drains. One that only says so must not get the same lease again and again.
         stopWork(state, agent);
-        lose(state, execution, { kind: "returned", message: `agent ${agent.name} handed it back: ${message}` });
+        lose(state, execution, { kind: "returned", message: `agent ${agent.name} handed it back: ${message}`, agent });
         break;
       case "busy":
-        // It is full with leases of other schedulers. Until it says how much of it is free it gets nothing more.
-        agent.maxActions = Math.min(agent.maxActions, agent.leases.size);
-        state.agents.refresh(agent);
-        lose(state, execution, { kind: "returned", message: `agent ${agent.name} was full` });
+        // It is full with leases of other schedulers.
+        stopGiving(state, agent);
+        lose(state, execution, { kind: "declined", message: `agent ${agent.name} was full` });
         break;
       case "cancelled":
         // The scheduler cancels only what no execution waits for any more, so the agent did this by itself.
@@ -80,6 +82,7 @@ export function endLease(
   }
   state.decide({ type: "acknowledge", agentId, leaseId });
   dispatchAgent(state, agent);
+  removeIfGone(state, agent);
 }
 
 /** A lease that the agent never got. */
@@ -88,7 +91,8 @@ export function returnLease(state: SchedulerState, lease: Lease): void {
   release(state, lease);
   if (execution === undefined) return;
   execution.lease = undefined;
-  lose(state, execution, { kind: "returned", message: `agent ${lease.agent.name} never got it` });
+  const { agent } = lease;
+  lose(state, execution, { kind: "returned", message: `agent ${agent.name} never got it`, agent });
 }
 
 /** A lease whose agent is gone for good. */
@@ -108,6 +112,7 @@ export function expireLease(state: SchedulerState, lease: Lease): void {
     // Not even a cancel was answered. Its share of the agent is given out again, or it would be lost for ever.
     release(state, lease);
     dispatchAgent(state, agent);
+    removeIfGone(state, agent);
     return;
   }
   execution.lease = undefined;
@@ -129,20 +134,23 @@ function release(state: SchedulerState, lease: Lease): void {
 }
 
 function lose(state: SchedulerState, execution: Execution, loss: Loss): void {
-  if (loss.kind === "failed_attempt") {
-    execution.failures = [...(execution.failures ?? []), loss.message];
+  const message = loss.message.slice(0, MAX_FAILURE_LENGTH);
+  const isFailure =
+    loss.kind === "failed_attempt" || (loss.kind === "returned" && execution.leaseCount > MAX_LEASES_WITH_RETURNS);
+  if (isFailure) {
+    execution.failures = [...(execution.failures ?? []), message];
     const attempts = execution.failures.length;
     if (attempts > state.limits.maxJobRetries) {
-      const message =
+      const summary =
         `failed on ${attempts} of ${attempts} attempts (max_job_retries is ${state.limits.maxJobRetries}): ` +
         execution.failures.join("; ");
       const untilMs = state.nowMs + state.limits.failureMemoryMs;
-      state.rememberSpent(execution.actionKey, message, untilMs);
-      fail(state, execution, { reason: "attempts_spent", message });
+      state.rememberSpent(execution.actionKey, summary, untilMs);
+      fail(state, execution, { reason: "attempts_spent", message: summary });
       return;
     }
   }
-  putInQueue(state, execution, "first");
-  state.decide({ type: "requeued", executionId: execution.id, why: loss.message });
-  dispatchExecution(state, execution, loss.kind === "failed_attempt" ? loss.agent : undefined);
+  putInQueue(state, execution);
+  state.decide({ type: "requeued", executionId: execution.id, why: message });
+  dispatchExecution(state, execution, loss.kind === "declined" ? undefined : loss.agent);
 }

@@ -23,6 +23,15 @@ export const MAX_IDLE_GROUPS = 256;
 /** Actions that are remembered for having spent their attempts. */
 export const MAX_REMEMBERED_FAILURES = 10_000;
 
+/** What is kept of the message of a failed attempt, in characters: agents aren't trusted to be brief. */
+export const MAX_FAILURE_LENGTH = 1000;
+
+/**
+ * An agent that hands a lease back, or never got it, has spoiled no attempt. After so many leases it counts as one all
+ * the same: an action whose lease breaks every agent's socket would go round for ever.
+ */
+export const MAX_LEASES_WITH_RETURNS = 20;
+
 /** Input roots that are remembered of each agent. */
 export const MAX_INPUT_ROOTS = 256;
 

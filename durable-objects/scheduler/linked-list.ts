@@ -34,15 +34,6 @@ export class LinkedList<T extends Linked<T>> {
     this.#size += 1;
   }
 
-  prepend(item: T): void {
-    item.previous = undefined;
-    item.next = this.#first;
-    if (this.#first === undefined) this.#last = item;
-    else this.#first.previous = item;
-    this.#first = item;
-    this.#size += 1;
-  }
-
   /** The item must be in this list. */
   remove(item: T): void {
     if (item.previous === undefined) this.#first = item.next;
@@ -52,5 +43,9 @@ export class LinkedList<T extends Linked<T>> {
     item.previous = undefined;
     item.next = undefined;
     this.#size -= 1;
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    for (let item = this.#first; item !== undefined; item = item.next) yield item;
   }
 }

@@ -1,12 +1,16 @@
-import { offerWork } from "./availability.ts";
-import { hold } from "./dispatch.ts";
-import { putInQueue } from "./queueing.ts";
+import { awaitClient } from "./abandonment.ts";
+import { stopClock, unwatchedClock } from "./clocks.ts";
+import { awaitAgent } from "./connections.ts";
+import { removeIfGone } from "./departures.ts";
+import { dispatchAgent, hold } from "./dispatch.ts";
+import { putBackInQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { EndedSnapshot, ExecutionSnapshot, LeaseSnapshot, SchedulerSnapshot } from "./snapshot.ts";
 import type { Execution, Lease, Operation } from "./state.ts";
 
 /** Fills a new scheduler's state. Agents that are connected get work at once. */
 export function restore(state: SchedulerState, snapshot: SchedulerSnapshot): void {
+  state.restoredClocks = new Map(snapshot.clocks);
   for (const { description, connected, lastHeardMs } of snapshot.agents) {
     const agent = state.agents.add(description, lastHeardMs);
     state.agents.describe(agent, description);
@@ -14,17 +18,25 @@ export function restore(state: SchedulerState, snapshot: SchedulerSnapshot): voi
     agent.draining = description.draining;
   }
   for (const ended of snapshot.ended) restoreEnded(state, ended);
-  for (const execution of snapshot.executions) restoreExecution(state, execution);
+  const inTurn = [...snapshot.executions].sort((a, b) => a.turn - b.turn || a.sequence - b.sequence);
+  for (const execution of inTurn) restoreExecution(state, execution);
   for (const agent of [...state.agents.all()]) {
-    if (agent.connected) offerWork(state, agent);
-    else if (agent.leases.size === 0) state.agents.remove(agent);
+    if (agent.connected) continue;
+    if (agent.leases.size > 0) awaitAgent(state, agent);
+    else removeIfGone(state, agent);
   }
+  // Only now: each platform knows its agents since its first execution, and everything that waits is in its queue.
+  for (const agent of state.agents.all()) dispatchAgent(state, agent);
+  for (const name of state.restoredClocks.keys()) stopClock(state, name);
+  state.restoredClocks.clear();
 }
 
 function restoreEnded(state: SchedulerState, { id, endedAtMs, spent }: EndedSnapshot): void {
-  state.ended.set(id, { forgetAtMs: endedAtMs + state.limits.retainCompletedForMs });
+  // The clock may have been set back since, and what ends from now on is forgotten in its turn.
+  const sinceMs = Math.min(endedAtMs, state.nowMs);
+  state.ended.add(id, sinceMs + state.limits.retainCompletedForMs);
   if (spent === undefined) return;
-  const untilMs = endedAtMs + state.limits.failureMemoryMs;
+  const untilMs = sinceMs + state.limits.failureMemoryMs;
   if (untilMs > state.nowMs) state.rememberSpent(spent.actionKey, spent.message, untilMs);
 }
 
@@ -42,17 +54,21 @@ function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): v
     priority: Math.min(...snapshot.operations.map(({ priority }) => priority)),
     queuedAtMs: snapshot.queuedAtMs,
     sequence: snapshot.sequence,
+    turn: snapshot.turn,
     operations,
     stage: "queued",
     lease: undefined,
     publication: undefined,
     leaseCount: snapshot.leaseCount,
     failures: snapshot.failures.length > 0 ? [...snapshot.failures] : undefined,
+    previous: undefined,
+    next: undefined,
     heapIndex: -1,
   };
   for (const { id, priority } of snapshot.operations) {
     const operation: Operation = { id, execution, priority, abandonment: undefined };
     operations.push(operation);
+    if (state.restoredClocks.has(unwatchedClock(id))) awaitClient(state, operation);
     if (id !== execution.id) state.joined.set(id, operation);
   }
   state.nextSequence = Math.max(state.nextSequence, snapshot.sequence + 1);
@@ -60,7 +76,7 @@ function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): v
   if (execution.mergeable) state.mergeable.set(execution.actionKey, execution);
   state.groups.enter(group);
   if (snapshot.lease === undefined || !restoreLease(state, execution, snapshot.lease)) {
-    putInQueue(state, execution, "last");
+    putBackInQueue(state, execution);
   }
 }
 

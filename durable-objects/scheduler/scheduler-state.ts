@@ -1,4 +1,6 @@
 import { Agents } from "./agents.ts";
+import { startClock, stopClock, unmatchedClock } from "./clocks.ts";
+import { EndedExecutions } from "./ended-executions.ts";
 import type { Decision } from "./events.ts";
 import { Groups } from "./groups.ts";
 import { IndexedHeap } from "./indexed-heap.ts";
@@ -17,11 +19,12 @@ export class SchedulerState {
   readonly joined = new Map<string, Operation>();
   /** By action key, the execution that a new operation may join. */
   readonly mergeable = new Map<string, Execution>();
-  /** Ended executions that can still be asked for, in the order in which they are forgotten. */
-  readonly ended = new Map<string, { readonly forgetAtMs: number }>();
+  readonly ended = new EndedExecutions();
   /** By action key, actions that spent their attempts a short while ago; the oldest first. */
   readonly spent = new Map<string, { readonly untilMs: number; readonly message: string }>();
   readonly deadlines = new IndexedHeap<Deadline>((a, b) => a.atMs < b.atMs);
+  /** Clocks that ran before a restart and that nothing has taken over yet. */
+  restoredClocks = new Map<string, number>();
   queued = 0;
   nextSequence = 0;
   nowMs = 0;
@@ -71,18 +74,17 @@ export class SchedulerState {
 
   /** Starts or stops the clock of a group that nobody can serve. */
   checkMatched(group: Group): void {
-    if (group.members.size > 0) {
-      this.clear(group.unmatched);
-      group.unmatched = undefined;
-      group.refusal = undefined;
-    } else if (group.queue.size === 0) {
-      this.clear(group.unmatched);
-      group.unmatched = undefined;
+    if (group.members.size > 0) group.refusal = undefined;
+    const isUnmatched = group.members.size === 0 && group.queue.size > 0;
+    if (isUnmatched === (group.unmatched !== undefined)) return;
+    const clock = unmatchedClock(group.requirement.key);
+    if (isUnmatched) {
+      const untilMs = startClock(this, clock) + this.limits.noWorkerTimeoutMs;
+      group.unmatched = this.deadline(undefined, untilMs, { of: "unmatched", group });
     } else {
-      group.unmatched ??= this.deadline(undefined, this.nowMs + this.limits.noWorkerTimeoutMs, {
-        of: "unmatched",
-        group,
-      });
+      this.clear(group.unmatched);
+      group.unmatched = undefined;
+      stopClock(this, clock);
     }
   }
 

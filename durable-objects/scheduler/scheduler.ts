@@ -1,9 +1,8 @@
 import { abandonOperation, cancelOperation, enqueue, setWatched } from "./clients.ts";
 import { connectAgent, disconnectAgent, loseAgent } from "./connections.ts";
 import { hear } from "./heartbeat.ts";
-import { stopWork } from "./availability.ts";
+import { changeCapacity, stopWork } from "./availability.ts";
 import { countsOf, type SchedulerCounts } from "./counts.ts";
-import { dispatchAgent } from "./dispatch.ts";
 import { complete, failUnmatched, forgetEnded } from "./endings.ts";
 import type { Decision, SchedulerEvent } from "./events.ts";
 import { endLease, expireLease, progress } from "./leases.ts";
@@ -61,8 +60,7 @@ export class Scheduler {
         break;
       case "agent_capacity":
         this.#withAgent(event.agentId, (agent) => {
-          state.agents.setCapacity(agent, event.maxActions, event.capacityMilli);
-          dispatchAgent(state, agent);
+          changeCapacity(state, agent, event.maxActions, event.capacityMilli);
         });
         break;
       case "lease_progress":
@@ -92,8 +90,8 @@ export class Scheduler {
   /** When the next `tick` is due; undefined if nothing waits for a time. */
   nextDeadlineMs(): number | undefined {
     const deadlineMs = this.#state.deadlines.peek()?.atMs;
-    for (const { forgetAtMs } of this.#state.ended.values()) return Math.min(deadlineMs ?? Infinity, forgetAtMs);
-    return deadlineMs;
+    const forgetAtMs = this.#state.ended.nextForgetAtMs();
+    return deadlineMs === undefined || (forgetAtMs !== undefined && forgetAtMs < deadlineMs) ? forgetAtMs : deadlineMs;
   }
 
   /**
@@ -133,13 +131,13 @@ export class Scheduler {
 
   #tick(): void {
     const state = this.#state;
-    forgetEnded(state);
     for (;;) {
       const due = state.deadlines.peek();
-      if (due === undefined || due.atMs > state.nowMs) return;
+      if (due === undefined || due.atMs > state.nowMs) break;
       state.deadlines.remove(due);
       this.#meet(due);
     }
+    forgetEnded(state);
   }
 
   #meet({ subject }: Deadline): void {

@@ -13,6 +13,7 @@ export interface ExecutionSnapshot {
   readonly inputRoot: string | undefined;
   readonly queuedAtMs: number;
   readonly sequence: number;
+  readonly turn: number;
   /** In the order of their arrival. */
   readonly operations: readonly { readonly id: string; readonly priority: number }[];
   /** How many leases it had. */
@@ -35,6 +36,7 @@ export interface AgentSnapshot {
   readonly description: AgentDescription;
   /** Whether its socket is still there. */
   readonly connected: boolean;
+  /** For a connected one: when it last gave a sign of life. */
   readonly lastHeardMs: number;
 }
 
@@ -52,6 +54,8 @@ export interface SchedulerSnapshot {
   readonly executions: Iterable<ExecutionSnapshot>;
   /** The first to end first. */
   readonly ended: Iterable<EndedSnapshot>;
+  /** What `clock` decisions said: since when each runs, by name. */
+  readonly clocks: ReadonlyMap<string, number>;
 }
 
 export function snapshotOf(execution: Execution): ExecutionSnapshot {
@@ -66,6 +70,7 @@ export function snapshotOf(execution: Execution): ExecutionSnapshot {
     inputRoot: execution.inputRoot,
     queuedAtMs: execution.queuedAtMs,
     sequence: execution.sequence,
+    turn: execution.turn,
     operations: operations.map(({ id, priority }) => ({ id, priority })),
     leaseCount: execution.leaseCount,
     failures: execution.failures ?? [],

@@ -27,7 +27,7 @@ export interface Operation {
 }
 
 /** The work that one or more operations wait for. */
-export interface Execution extends QueueItem {
+export interface Execution extends QueueItem<Execution> {
   /** Also the id of its first operation. */
   readonly id: string;
   readonly actionKey: string;
@@ -35,8 +35,7 @@ export interface Execution extends QueueItem {
   readonly group: Group;
   readonly timeoutMs: number;
   readonly inputRoot: string | undefined;
-  /** The best of its operations'. */
-  priority: number;
+  readonly queuedAtMs: number;
   readonly operations: Operation[];
   /** `finishing`: it has a result, which is being made durable. */
   stage: "queued" | "leased" | "finishing";
@@ -68,8 +67,12 @@ export interface Agent {
   /** How many leases it may have now; Infinity for as many as the minimum properties allow. */
   maxActions: number;
   connected: boolean;
+  /** It has no socket, and the clock of its return runs. */
+  awaited: boolean;
   draining: boolean;
   lastHeardMs: number;
+  /** How much of each minimum property this scheduler may use, in thousandths. */
+  capacityMilli: ReadonlyMap<string, number>;
   /** What is left of each minimum property, in thousandths. */
   readonly freeMilli: Map<string, number>;
   readonly leases: Map<string, Lease>;
