@@ -68,6 +68,7 @@ export class Metrics {
       case "progressed":
       case "cancel_lease":
       case "acknowledge":
+      case "clock":
       case "forget":
         break;
     }

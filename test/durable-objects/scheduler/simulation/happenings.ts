@@ -169,8 +169,7 @@ export class Happenings {
     const world = this.#world;
     for (const machine of world.machines) {
       machine.hangs = false;
-      const capacityMilli = new Map(Object.entries(capacityOf(machine.offered)));
-      world.send({ type: "agent_capacity", agentId: machine.id, maxActions: Infinity, capacityMilli });
+      this.#shareAll(machine);
     }
     const mostRounds = 100 + 10 * world.books.executions.size;
     for (let round = 0; world.nextDeadlineMs() !== undefined || world.books.live.size > 0; round += 1) {
@@ -181,7 +180,10 @@ export class Happenings {
         if (machine.socket === undefined) world.connect(machine);
         while ((machine.socket?.toAgent.length ?? 0) > 0) machine.read();
         for (const leaseId of machine.running()) machine.end(leaseId, "completed");
-        while ((machine.socket?.toObject.length ?? 0) > 0) this.#deliver(machine);
+        while ((machine.socket?.toObject.length ?? 0) > 0) {
+          const report = this.#deliver(machine);
+          if (report?.type === "lease_ended" && report.outcome === "busy") this.#shareAll(machine);
+        }
       }
       for (const executionId of [...world.publishing]) this.#published(executionId);
       const nextMs = world.nextDeadlineMs();
@@ -260,6 +262,11 @@ export class Happenings {
     });
   }
 
+  #shareAll({ id, offered }: Machine): void {
+    const capacityMilli = new Map(Object.entries(capacityOf(offered)));
+    this.#world.send({ type: "agent_capacity", agentId: id, maxActions: Infinity, capacityMilli });
+  }
+
   #work(machine: Machine, random: Random): void {
     const leaseId = random.pick(machine.running());
     if (leaseId === undefined || machine.hangs) return;
@@ -268,12 +275,13 @@ export class Happenings {
   }
 
   /** The object reads what the machine's socket brought. */
-  #deliver(machine: Machine): void {
+  #deliver(machine: Machine): Report | undefined {
     const report = machine.socket?.toObject.shift();
-    if (report === undefined) return;
+    if (report === undefined) return undefined;
     if (this.#reports.length < MOST_REPORTS) this.#reports.push({ agentId: machine.id, report });
     else this.#reports[this.#made % MOST_REPORTS] = { agentId: machine.id, report };
     this.#world.send({ ...report, agentId: machine.id });
+    return report;
   }
 
   /** An old report comes once more, perhaps from another machine than the one that it is of. */
