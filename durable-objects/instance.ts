@@ -151,8 +151,11 @@ export class Instance extends DurableObject<Env> {
   }
 
   #armAlarm(deadlineMs: number | undefined): void {
-    if (deadlineMs === undefined || deadlineMs >= this.#alarmAtMs) return;
-    this.#alarmAtMs = Math.max(deadlineMs, Date.now() + MIN_ALARM_DELAY_MS);
-    void this.ctx.storage.setAlarm(this.#alarmAtMs);
+    if (deadlineMs === undefined) return;
+    const atMs = Math.max(deadlineMs, Date.now() + MIN_ALARM_DELAY_MS);
+    // A deadline that has passed must not move the alarm that is about to see to it.
+    if (atMs >= this.#alarmAtMs) return;
+    this.#alarmAtMs = atMs;
+    void this.ctx.storage.setAlarm(atMs);
   }
 }

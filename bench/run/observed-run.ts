@@ -58,7 +58,7 @@ export async function watchMemory<T>(
   const before = memoryUsage(pid);
   const value = await work();
   const after = memoryUsage(pid);
-  return { value, growthBytes: before && after && after.peakBytes - before.residentBytes };
+  return { value, growthBytes: before && after && Math.max(0, after.peakBytes - before.residentBytes) };
 }
 
 export function largest(a: number | undefined, b: number | undefined): number | undefined {
