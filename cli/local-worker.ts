@@ -38,6 +38,8 @@ export const LOCAL_WORKER = {
     CACHE_SHARD: { className: "CacheShard", useSQLite: true },
   },
   r2Buckets: { CAS: "remex-cas" },
+  // Beside what wrangler.toml says: with no `access` in the configuration, whoever reaches this machine may do anything.
+  bindings: { REMEX_ANONYMOUS_ROLES: "cache-writer,executor,agent,operator" },
 };
 
 /**
@@ -66,7 +68,10 @@ export async function startLocalWorker(options: LocalWorkerOptions): Promise<Loc
           {
             ...LOCAL_WORKER,
             modules: [{ type: "ESModule", path: "worker.js", contents }],
-            bindings: options.config === undefined ? {} : { REMEX_CONFIG: options.config },
+            bindings: {
+              ...LOCAL_WORKER.bindings,
+              ...(options.config !== undefined && { REMEX_CONFIG: options.config }),
+            },
             unsafeDirectSockets: [{ host, port, proxy: false }],
           },
         ],

@@ -14,6 +14,15 @@ export function logLevelOption(byDefault: Level): Option {
 export function createLogger(level: string): Logger {
   const stderr = process.stderr.fd;
   return process.stderr.isTTY
-    ? pino({ level }, pretty({ destination: stderr, sync: true, ignore: "pid,hostname" }))
+    ? pino(
+        { level },
+        pretty({
+          destination: stderr,
+          sync: true,
+          singleLine: true,
+          ignore: "pid,hostname,part",
+          messageFormat: "{if part}{part}: {end}{msg}",
+        }),
+      )
     : pino({ level }, pino.destination({ dest: stderr, sync: true }));
 }

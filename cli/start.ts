@@ -89,8 +89,8 @@ async function runStart(flags: StartFlags): Promise<void> {
   try {
     const worker = await startWorker(run);
     const endpoint = new URL(worker.url);
-    if (flags.agent) await startAgent(run, endpoint);
-    const bridgeAddress = flags.bridge ? await startBridge(run, endpoint) : undefined;
+    if (flags.agent && !terminated.aborted) await startAgent(run, endpoint);
+    const bridgeAddress = flags.bridge && !terminated.aborted ? await startBridge(run, endpoint) : undefined;
     if (!terminated.aborted) {
       sayWhoMayCall(flags.host);
       if (bridgeAddress !== undefined) sayHowToBuild(bridgeAddress, config.instanceName);
