@@ -102,11 +102,13 @@ export class CasBatches {
       for (const digest of open) {
         const answer = answers.get(digest.hash);
         const failure = failureOf(digest, answer);
-        if (failure?.code === Code.NotFound) continue;
-        if (failure !== undefined) failures.set(digest, failure);
-        else if (answer === undefined || digestMismatch(digest, answer.data) !== undefined)
-          throw corruptBlobError(digest);
-        else found.set(digestKey(digest), answer.data);
+        if (failure !== undefined) {
+          if (failure.code !== Code.NotFound) failures.set(digest, failure);
+          continue;
+        }
+        const bytes = answer?.data ?? NO_BYTES;
+        if (digestMismatch(digest, bytes) !== undefined) throw corruptBlobError(digest);
+        found.set(digestKey(digest), bytes);
       }
       open = [...failures.keys()];
       throwFailure(failures);

@@ -30,7 +30,7 @@ export interface CollectedOutputs {
   readonly outputSymlinks: MessageInitShape<typeof OutputSymlinkSchema>[];
   readonly outputFileSymlinks: MessageInitShape<typeof OutputSymlinkSchema>[];
   readonly outputDirectorySymlinks: MessageInitShape<typeof OutputSymlinkSchema>[];
-  readonly uploads: Upload[];
+  uploads: readonly Upload[];
 }
 
 export interface CollectOptions extends OutputFileContext {
@@ -51,22 +51,21 @@ export async function collectOutputs(
   options: CollectOptions,
   signal: AbortSignal,
 ): Promise<CollectedOutputs> {
-  const parts = outputs.map((output) => ({ output, collected: nothing() }));
-  await forEachConcurrently(parts, OUTPUTS_AT_ONCE, async ({ output, collected }) => {
+  const tasks = outputs.map((output) => ({ output, collected: nothing() }));
+  await forEachConcurrently(tasks, OUTPUTS_AT_ONCE, async ({ output, collected }) => {
     signal.throwIfAborted();
     await collectOutput(output, options, collected, signal);
   });
   // In the order of the declaration, so that the same action has the same result.
-  const all = nothing();
-  for (const { collected } of parts) {
-    all.outputFiles.push(...collected.outputFiles);
-    all.outputDirectories.push(...collected.outputDirectories);
-    all.outputSymlinks.push(...collected.outputSymlinks);
-    all.outputFileSymlinks.push(...collected.outputFileSymlinks);
-    all.outputDirectorySymlinks.push(...collected.outputDirectorySymlinks);
-    all.uploads.push(...collected.uploads);
-  }
-  return all;
+  const parts = tasks.map(({ collected }) => collected);
+  return {
+    outputFiles: parts.flatMap((part) => part.outputFiles),
+    outputDirectories: parts.flatMap((part) => part.outputDirectories),
+    outputSymlinks: parts.flatMap((part) => part.outputSymlinks),
+    outputFileSymlinks: parts.flatMap((part) => part.outputFileSymlinks),
+    outputDirectorySymlinks: parts.flatMap((part) => part.outputDirectorySymlinks),
+    uploads: parts.flatMap((part) => part.uploads),
+  };
 }
 
 function nothing(): CollectedOutputs {
@@ -105,16 +104,16 @@ async function collectOutput(
     }
     const { digest, source, isExecutable } = await takeOutputFile(place, stats, options);
     collected.outputFiles.push({ path, digest: digestToWire(digest), isExecutable });
-    collected.uploads.push({ digest, source });
+    collected.uploads = [{ digest, source }];
   } else if (stats.isDirectory()) {
     if (kind === "file") {
       unlike("a directory");
       return;
     }
     const { directory, uploads } = await scanDirectory(place, pathFromRoot, options, signal);
-    const { digests, uploads: messages } = encodeOutputDirectory(directory, options);
+    const { digests, messages } = encodeOutputDirectory(directory, options);
     collected.outputDirectories.push({ path, ...digests });
-    collected.uploads.push(...uploads, ...messages);
+    collected.uploads = [...uploads, ...messages];
   } else if (stats.isSymbolicLink()) {
     const symlink = { path, target: await readSymlink(place, pathFromRoot) };
     if (kind === "path") {
@@ -140,22 +139,22 @@ interface OutputDirectoryDigests {
 function encodeOutputDirectory(
   directory: Parameters<typeof encodeDirectories>[0],
   { format, digestFunction }: CollectOptions,
-): { readonly digests: OutputDirectoryDigests; readonly uploads: readonly Upload[] } {
+): { readonly digests: OutputDirectoryDigests; readonly messages: readonly Upload[] } {
   const tree = encodeDirectories(directory, digestFunction);
   const digests: OutputDirectoryDigests = {};
-  const uploads: Upload[] = [];
+  let messages: readonly Upload[] = [];
   if (format !== Format.DIRECTORY_ONLY) {
     const bytes = encodeTree(tree);
     const digest = digestOf(digestFunction, bytes);
     digests.treeDigest = digestToWire(digest);
     digests.isTopologicallySorted = true;
-    uploads.push({ digest, source: bytes });
+    messages = [{ digest, source: bytes }];
   }
   if (format === Format.DIRECTORY_ONLY || format === Format.TREE_AND_DIRECTORY) {
     digests.rootDirectoryDigest = digestToWire(tree.directories[0].digest);
-    uploads.push(...tree.directories.map(({ digest, bytes }) => ({ digest, source: bytes })));
+    messages = [...messages, ...tree.directories.map(({ digest, bytes }) => ({ digest, source: bytes }))];
   }
-  return { digests, uploads };
+  return { digests, messages };
 }
 
 async function ifThere<Result>(look: () => Promise<Result>): Promise<Result | undefined> {
