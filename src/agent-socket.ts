@@ -1,14 +1,19 @@
 import type { Handler } from "hono";
+import { authorizedInstance, callerOf } from "./access/authorized-instance.ts";
 import type { Env } from "./env.ts";
 import { formatObjectName } from "./instance-object/operation-name.ts";
-import { serveInstance } from "./served-instance.ts";
 
 /** `GET /v1/instances/{instance_name}/agent?shard={number}`: an agent's WebSocket, handed on to the instance's object. */
 export const agentSocketRoute: Handler<{ Bindings: Env }, "/v1/instances/:instance/agent"> = async (c) => {
   if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
     return c.text("this is where agents connect by WebSocket\n", 426, { upgrade: "websocket" });
   }
-  const { config } = serveInstance(c.env, c.req.param("instance"));
+  const { config } = authorizedInstance(
+    c.env,
+    await callerOf(c.env, c.req.raw.headers),
+    c.req.param("instance"),
+    "be-agent",
+  );
   const shard = Number(c.req.query("shard") ?? "0");
   if (!Number.isInteger(shard) || shard < 0 || shard >= config.scheduler.shards) {
     return c.text(`instance "${config.name}" has ${config.scheduler.shards} scheduler shards, from 0 on\n`, 404);

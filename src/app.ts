@@ -13,6 +13,7 @@ import {
 import { ByteStream } from "../protos/gen/google/bytestream/bytestream_pb.ts";
 import { Operations } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { file_google_rpc_error_details } from "../protos/gen/google/rpc/error_details_pb.ts";
+import { authenticating } from "./access/authorized-instance.ts";
 import { agentSocketRoute } from "./agent-socket.ts";
 import { servedConfig } from "./config/served-config.ts";
 import { reportErrors } from "./connect/report-errors.ts";
@@ -66,7 +67,7 @@ function rpcHandlers(env: Env): Map<string, UniversalHandler> {
     grpc: false,
     jsonOptions: { registry: ANY_TYPES },
     readMaxBytes: MAX_REQUEST_MESSAGE_BYTES,
-    interceptors: [reportErrors],
+    interceptors: [reportErrors, authenticating(env)],
   })
     .service(Capabilities, capabilitiesService(env))
     .service(ContentAddressableStorage, contentAddressableStorageService(env))

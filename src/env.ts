@@ -8,4 +8,9 @@ export interface Env {
   readonly CACHE_SHARD: DurableObjectNamespace<CacheShard>;
   /** The configuration file's text, where it is not the one bundled at deploy time. */
   readonly REMEX_CONFIG?: string;
+  /**
+   * Roles that callers without a token have on every instance, separated by commas, where the configuration says nothing
+   * of access. Set by the local runner, which listens on this machine only; never on a deployed Worker.
+   */
+  readonly REMEX_ANONYMOUS_ROLES?: string;
 }

@@ -41,7 +41,7 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
       {
         ...LOCAL_WORKER,
         modules: [{ type: "ESModule", path: "worker.js", contents: await bundle() }],
-        bindings: options.config === undefined ? {} : { REMEX_CONFIG: options.config },
+        bindings: { ...LOCAL_WORKER.bindings, ...(options.config !== undefined && { REMEX_CONFIG: options.config }) },
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0, proxy: false }],
       },
     ],

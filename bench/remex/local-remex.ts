@@ -124,6 +124,7 @@ async function startWorker({ bundles, directory, config, ...options }: LocalReme
       },
       r2Buckets: LOCAL_WORKER.r2Buckets,
       bindings: {
+        ...LOCAL_WORKER.bindings,
         REMEX_CONFIG: config,
         ...(options.counted && { R2_LATENCY_MS: options.r2LatencyMs, OBJECT_LATENCY_MS: options.objectLatencyMs }),
       },

@@ -1,6 +1,6 @@
 import JSON5 from "json5";
 import { describeIssues, pathText, shown } from "./issues.ts";
-import { configSchema, type SchedulerConfig, type StoreConfig } from "./schema.ts";
+import { type AccessConfig, configSchema, type SchedulerConfig, type StoreConfig } from "./schema.ts";
 
 /** One instance with what it names resolved. */
 export interface ConfiguredInstance {
@@ -12,8 +12,14 @@ export interface ConfiguredInstance {
 }
 
 export interface Config {
+  readonly access: AccessConfig;
   /** By instance name. */
   readonly instances: ReadonlyMap<string, ConfiguredInstance>;
+}
+
+/** Whether there is anybody whom the configuration lets do anything. */
+export function grantsAnything({ anonymous, jwt, tokens }: AccessConfig): boolean {
+  return Object.keys(anonymous).length > 0 || tokens.length > 0 || jwt.length > 0;
 }
 
 /** The configuration is not valid. The message has a line for each fault: its path, what was expected, what is there. */
@@ -61,7 +67,7 @@ export function parseConfig(text: string): Config {
     }
   });
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
-  return { instances };
+  return { access: result.data.access, instances };
 }
 
 function undefinedName(path: string, section: string, defined: ReadonlyMap<string, unknown>, name: string): string {

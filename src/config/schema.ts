@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ROLES } from "../access/roles.ts";
 
 const positiveInt = z.int().positive();
 const seconds = z.number().positive();
@@ -125,15 +126,49 @@ const instanceSchema = z.strictObject({
 /** What stores and schedulers may be called: their names are parts of keys and paths. */
 const definedName = z.string().regex(/^[A-Za-z0-9_.-]+$/, "expected a name of letters, digits, _, . and -");
 
+const rolesByInstance = z.record(z.string(), z.array(z.enum(ROLES)));
+
+const tokenSchema = z.strictObject({
+  name: z.string().min(1).describe("What logs call the caller."),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "expected 64 lower-case hex digits")
+    .describe("The SHA-256 of the token: the token itself is nowhere in the configuration."),
+  roles: rolesByInstance.describe("Roles by instance name; those under `*` are for every instance."),
+});
+
+const jwtSchema = z.strictObject({
+  issuer: z.string().min(1).describe("The token's `iss`."),
+  audience: z.string().min(1).describe("What its `aud` must hold."),
+  jwks_url: z.url().describe("Where the issuer publishes its keys."),
+  roles_claim: z
+    .string()
+    .min(1)
+    .default("remex_roles")
+    .describe("The claim that grants roles: a list for every instance, or a map from instance names to lists."),
+});
+
+/** Who may do what. */
+export const accessSchema = z.strictObject({
+  anonymous: rolesByInstance
+    .default({})
+    .describe("Roles of callers without a token, by instance name; those under `*` are for every instance."),
+  tokens: z.array(tokenSchema).default([]).describe("Static tokens."),
+  jwt: z.array(jwtSchema).default([]).describe("Issuers of JSON Web Tokens that are trusted."),
+});
+
 /** The whole file. */
 export const configSchema = z.strictObject({
   stores: z.record(definedName, storeSchema).describe("Where blobs are kept."),
   schedulers: z.record(definedName, schedulerSchema).describe("How actions are queued and given to agents."),
+  access: accessSchema.prefault({}),
   services: z.strictObject({
     execution: z.array(instanceSchema).min(1).describe("The instances that clients can name."),
   }),
 });
 
+export type AccessConfig = z.infer<typeof accessSchema>;
+export type JwtConfig = z.infer<typeof jwtSchema>;
 export type SchedulerConfig = z.infer<typeof schedulerSchema>;
 export type StoreConfig = z.infer<typeof storeSchema>;
 export type InstanceConfig = z.infer<typeof instanceSchema>;

@@ -14,6 +14,7 @@ import {
   OutputEventSchema,
   ReadOutputSchema,
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import type { Who } from "../access/authorized-instance.ts";
 import { digestFromWire, requestDigestFunction } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { unavailableError } from "../errors/unavailable.ts";
@@ -40,12 +41,13 @@ const ASK_AGAIN_AFTER_MS = 20_000;
  */
 export async function* liveOutput(
   env: Env,
+  who: Who,
   operationName: string,
   stream: OutputStream,
   offset: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const operation = locateOperation(env, operationName);
+  const operation = locateOperation(env, who, operationName, "see-operations");
   const reconnects = new Reconnects();
   let readBytes = offset;
   while (!signal.aborted) {

@@ -1,8 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Instance } from "../../durable-objects/instance.ts";
+import { authorizedInstance, type Who } from "../access/authorized-instance.ts";
+import type { Right } from "../access/roles.ts";
 import type { Env } from "../env.ts";
 import { callObject } from "../objects/call-object.ts";
-import { serveInstance } from "../served-instance.ts";
 import { formatObjectName, type InstanceShard, type OperationName, parseOperationName } from "./operation-name.ts";
 
 /** Calls a method of an Instance object that may safely be called again. */
@@ -15,13 +16,13 @@ export function callInstance<R>(
 }
 
 /**
- * The operation of that name, whose instance is one that is served.
- * @throws ConnectError NOT_FOUND for a name that no operation can have, INVALID_ARGUMENT for an unknown instance.
+ * The operation of that name, for a caller who may do that with operations of its instance.
+ * @throws ConnectError NOT_FOUND for a name that no operation can have, and what `authorizedInstance` throws
  */
-export function locateOperation(env: Env, name: string): OperationName {
+export function locateOperation(env: Env, who: Who, name: string, right: Right): OperationName {
   const operation = parseOperationName(name);
   if (operation === undefined) throw unknownOperationError(name);
-  const { config } = serveInstance(env, operation.instanceName);
+  const { config } = authorizedInstance(env, who, operation.instanceName, right);
   if (operation.shard >= config.scheduler.shards) throw unknownOperationError(name);
   return operation;
 }

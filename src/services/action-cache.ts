@@ -5,15 +5,16 @@ import type {
   Digest as WireDigest,
   DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { authorizedInstance } from "../access/authorized-instance.ts";
 import { inlineOutputs } from "../action-cache/inline-outputs.ts";
 import { digestFromWire, digestKey, requestDigestFunction, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
-import { serveInstance, type ServedInstance } from "../served-instance.ts";
+import type { ServedInstance } from "../served-instance.ts";
 
 export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
   return {
-    async getActionResult(request): Promise<ActionResult> {
-      const instance = serveInstance(env, request.instanceName);
+    async getActionResult(request, context): Promise<ActionResult> {
+      const instance = authorizedInstance(env, context, request.instanceName, "read-action-results");
       const actionDigest = parseActionDigest(instance, request);
       const result = await instance.actionCache.get(actionDigest);
       if (result === undefined) {
@@ -23,8 +24,8 @@ export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
       return result;
     },
 
-    async updateActionResult(request): Promise<ActionResult> {
-      const instance = serveInstance(env, request.instanceName);
+    async updateActionResult(request, context): Promise<ActionResult> {
+      const instance = authorizedInstance(env, context, request.instanceName, "write-action-results");
       const actionDigest = parseActionDigest(instance, request);
       const { actionResult } = request;
       if (actionResult === undefined) throw new ConnectError("action_result is not set", Code.InvalidArgument);

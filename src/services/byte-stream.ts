@@ -7,6 +7,8 @@ import {
   type ByteStream,
   type ReadRequest,
 } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { authorizedInstance, callerOf, type Who } from "../access/authorized-instance.ts";
+import type { Right } from "../access/roles.ts";
 import type { BlobUpload } from "../blob-store/blob-store.ts";
 import { digestOfName, parseReadName, parseUploadName, type BlobName } from "../byte-stream/resource-name.ts";
 import { readFrames, READ_CHUNK_BYTES } from "../byte-stream/read-frames.ts";
@@ -17,7 +19,7 @@ import { digestKey, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { liveOutput } from "../execution/live-output.ts";
 import { parseOutputStreamName } from "../execution/operation-message.ts";
-import { serveInstance, type ServedInstance } from "../served-instance.ts";
+import type { ServedInstance } from "../served-instance.ts";
 
 /**
  * ByteStream.Read with frames of its own making, since most of a build's bytes go through it. Undefined if the call has to
@@ -25,9 +27,10 @@ import { serveInstance, type ServedInstance } from "../served-instance.ts";
  */
 export function serveRead(env: Env, request: Request): Response | undefined {
   return serveFramed(request, ReadRequestSchema, async function* (message, signal) {
-    const output = readLiveOutput(env, message, signal);
+    const caller = await callerOf(env, request.headers);
+    const output = readLiveOutput(env, caller, message, signal);
     if (output === undefined) {
-      yield* readFrames(await openBlob(env, message));
+      yield* readFrames(await openBlob(env, caller, message));
     } else {
       for await (const data of output) {
         yield encodeEnvelope(0, toBinary(ReadResponseSchema, create(ReadResponseSchema, { data })));
@@ -38,30 +41,22 @@ export function serveRead(env: Env, request: Request): Response | undefined {
 
 export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
   return {
-    async *read(request, { signal }) {
+    async *read(request, context) {
       const chunks =
-        readLiveOutput(env, request, signal) ??
-        readChunks(await openBlob(env, request), { maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
+        readLiveOutput(env, context, request, context.signal) ??
+        readChunks(await openBlob(env, context, request), { maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
       for await (const data of chunks) yield { data };
     },
 
-    async write(messages) {
+    async write(messages, context) {
       const requests = await WriteRequests.open(messages);
-      try {
-        const { instance, upload } = resolveUpload(env, requests.resourceName);
-        const { digest } = upload;
-        // A blob that is there already ends the upload early, with its full size as committed.
-        if ((await instance.blobs.findMissing([digest])).length === 0)
-          return { committedSize: BigInt(digest.sizeBytes) };
-        const chunks = requests.chunks(digest.sizeBytes);
-        return { committedSize: BigInt(await instance.blobs.write(upload, requests.offsetBytes, chunks)) };
-      } finally {
-        await requests.drain();
-      }
+      const { instance, upload } = resolveUpload(env, context, requests.resourceName);
+      const chunks = requests.chunks(upload.digest.sizeBytes);
+      return { committedSize: BigInt(await instance.blobs.write(upload, requests.offsetBytes, chunks)) };
     },
 
-    async queryWriteStatus({ resourceName }) {
-      const { instance, upload } = resolveUpload(env, resourceName);
+    async queryWriteStatus({ resourceName }, context) {
+      const { instance, upload } = resolveUpload(env, context, resourceName);
       if ((await instance.blobs.findMissing([upload.digest])).length === 0) {
         return { committedSize: BigInt(upload.digest.sizeBytes), complete: true };
       }
@@ -70,22 +65,27 @@ export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
   };
 }
 
-async function openBlob(env: Env, request: ReadRequest): Promise<ReadableStream<Uint8Array>> {
-  const { instance, digest } = resolve(env, parseReadName(request.resourceName));
+async function openBlob(env: Env, who: Who, request: ReadRequest): Promise<ReadableStream<Uint8Array>> {
+  const { instance, digest } = resolve(env, who, parseReadName(request.resourceName), "read-blobs");
   const stream = await instance.blobs.read(digest, readRange(request, digest));
   if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);
   return stream;
 }
 
 /** The output of a running action as it is written, or undefined if the resource is no such output. */
-function readLiveOutput(env: Env, request: ReadRequest, signal: AbortSignal): AsyncIterable<Uint8Array> | undefined {
+function readLiveOutput(
+  env: Env,
+  who: Who,
+  request: ReadRequest,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> | undefined {
   const output = parseOutputStreamName(request.resourceName);
   if (output === undefined) return undefined;
-  return liveOutput(env, output.operationName, output.stream, outputOffset(request), signal);
+  return liveOutput(env, who, output.operationName, output.stream, outputOffset(request), signal);
 }
 
-function resolve(env: Env, name: BlobName): { instance: ServedInstance; digest: Digest } {
-  const instance = serveInstance(env, name.instanceName);
+function resolve(env: Env, who: Who, name: BlobName, right: Right): { instance: ServedInstance; digest: Digest } {
+  const instance = authorizedInstance(env, who, name.instanceName, right);
   if (name.compressor !== undefined) {
     throw new ConnectError(
       `compressor ${name.compressor} is not supported; see supported_compressors`,
@@ -95,9 +95,9 @@ function resolve(env: Env, name: BlobName): { instance: ServedInstance; digest: 
   return { instance, digest: digestOfName(name, instance.digestFunctions) };
 }
 
-function resolveUpload(env: Env, resourceName: string): { instance: ServedInstance; upload: BlobUpload } {
+function resolveUpload(env: Env, who: Who, resourceName: string): { instance: ServedInstance; upload: BlobUpload } {
   const name = parseUploadName(resourceName);
-  const { instance, digest } = resolve(env, name);
+  const { instance, digest } = resolve(env, who, name, "write-blobs");
   return { instance, upload: { instance: name.instanceName, clientUploadId: name.clientUploadId, digest } };
 }
 

@@ -3,16 +3,16 @@ import {
   SymlinkAbsolutePathStrategy_Value,
   type Capabilities,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { authorizedInstance } from "../access/authorized-instance.ts";
 import type { Env } from "../env.ts";
 import { MAX_BATCH_BYTES } from "../limits.ts";
-import { serveInstance } from "../served-instance.ts";
 
 const EVERY_PRIORITY = { priorities: [{ minPriority: -(2 ** 31), maxPriority: 2 ** 31 - 1 }] };
 
 export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> {
   return {
-    getCapabilities({ instanceName }) {
-      const { config, digestFunctions } = serveInstance(env, instanceName);
+    getCapabilities({ instanceName }, context) {
+      const { config, digestFunctions } = authorizedInstance(env, context, instanceName, "ask-capabilities");
       const functions = digestFunctions.map(({ value }) => value);
       const [preferred] = functions;
       return {

@@ -8,24 +8,25 @@ import {
   type Digest as WireDigest,
   type DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { authorizedInstance } from "../access/authorized-instance.ts";
 import { digestFromWire, digestKey, digestToWire, requestDigestFunction, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { OK, statusOf } from "../errors/status.ts";
 import { MAX_BATCH_BYTES } from "../limits.ts";
-import { serveInstance, type ServedInstance } from "../served-instance.ts";
+import type { ServedInstance } from "../served-instance.ts";
 import { treePages } from "../trees/tree-pages.ts";
 
 export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<typeof ContentAddressableStorage>> {
   return {
-    async findMissingBlobs({ instanceName, blobDigests, digestFunction }) {
-      const instance = serveInstance(env, instanceName);
+    async findMissingBlobs({ instanceName, blobDigests, digestFunction }, context) {
+      const instance = authorizedInstance(env, context, instanceName, "read-blobs");
       const digests = parseDigests(instance, blobDigests, digestFunction, "blob_digests");
       const missing = await instance.blobs.findMissing(digests);
       return { missingBlobDigests: missing.map(digestToWire) };
     },
 
-    async batchUpdateBlobs({ instanceName, requests, digestFunction }) {
-      const instance = serveInstance(env, instanceName);
+    async batchUpdateBlobs({ instanceName, requests, digestFunction }, context) {
+      const instance = authorizedInstance(env, context, instanceName, "write-blobs");
       checkBatchSize(requests.reduce((sum, { data }) => sum + data.length, 0));
       const statuses = requests.map(() => OK);
       const blobs: { digest: Digest; bytes: Uint8Array; position: number }[] = [];
@@ -58,8 +59,8 @@ export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<
       };
     },
 
-    async batchReadBlobs({ instanceName, digests: wireDigests, digestFunction }) {
-      const instance = serveInstance(env, instanceName);
+    async batchReadBlobs({ instanceName, digests: wireDigests, digestFunction }, context) {
+      const instance = authorizedInstance(env, context, instanceName, "read-blobs");
       const digests = parseDigests(instance, wireDigests, digestFunction, "digests");
       checkBatchSize(digests.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
       const contents = await instance.blobs.readBatch(digests);
@@ -76,8 +77,8 @@ export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<
       };
     },
 
-    async *getTree({ instanceName, rootDigest, pageSize, pageToken, digestFunction }) {
-      const instance = serveInstance(env, instanceName);
+    async *getTree({ instanceName, rootDigest, pageSize, pageToken, digestFunction }, context) {
+      const instance = authorizedInstance(env, context, instanceName, "read-blobs");
       const parsedFunction = requestDigestFunction(digestFunction, rootDigest?.hash, instance.digestFunctions);
       const root = digestFromWire(parsedFunction, rootDigest, "root_digest");
       yield* treePages(root, instance.blobs, { pageSize, pageToken });

@@ -9,6 +9,7 @@ import {
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Operation } from "../../protos/gen/google/longrunning/operations_pb.ts";
 import { ExecutionRequestSchema } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import { authorizedInstance } from "../access/authorized-instance.ts";
 import { operationMessage, type Standing } from "../execution/operation-message.ts";
 import { inlineOutputs } from "../action-cache/inline-outputs.ts";
 import { shardOf } from "../cache-shards/shard-map.ts";
@@ -20,12 +21,12 @@ import { requestMetadata } from "../execution/request-metadata.ts";
 import { locateOperation } from "../instance-object/instance-objects.ts";
 import { formatOperationName, type OperationName } from "../instance-object/operation-name.ts";
 import { watchOperation } from "../instance-object/watch-operation.ts";
-import { type ServedInstance, serveInstance } from "../served-instance.ts";
+import type { ServedInstance } from "../served-instance.ts";
 
 export function executionService(env: Env): ServiceImpl<typeof Execution> {
   return {
     async *execute(request, context) {
-      const instance = serveInstance(env, request.instanceName);
+      const instance = authorizedInstance(env, context, request.instanceName, "execute");
       const digestFunction = requestDigestFunction(
         request.digestFunction,
         request.actionDigest?.hash,
@@ -61,7 +62,7 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
     },
 
     async *waitExecution({ name }, context) {
-      const operation = locateOperation(env, name);
+      const operation = locateOperation(env, context, name, "see-operations");
       yield* watch(env, operation, { case: "attach", value: { operationName: name } }, context);
     },
   };

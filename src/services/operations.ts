@@ -7,23 +7,24 @@ import {
   OperationSchema,
   type Operations,
 } from "../../protos/gen/google/longrunning/operations_pb.ts";
+import { authorizedInstance, type Who } from "../access/authorized-instance.ts";
 import type { Env } from "../env.ts";
 import { parseOperationFilter } from "../execution/operation-filter.ts";
 import { callInstance, locateOperation, unknownOperationError } from "../instance-object/instance-objects.ts";
 import { watchOperation } from "../instance-object/watch-operation.ts";
-import { serveInstance } from "../served-instance.ts";
 
 const PAGE_OPERATIONS = { default: 100, most: 1000 };
 
 export function operationsService(env: Env): ServiceImpl<typeof Operations> {
   return {
-    async getOperation({ name }) {
-      return getOperation(env, name);
+    async getOperation({ name }, context) {
+      return getOperation(env, context, name);
     },
 
-    async listOperations({ filter, name, pageSize, pageToken }) {
+    async listOperations({ filter, name, pageSize, pageToken }, context) {
       const wanted = parseOperationFilter(filter);
-      const { config } = serveInstance(env, name.replace(/(^|\/)operations$/, ""));
+      const instanceName = name.replace(/(^|\/)operations$/, "");
+      const { config } = authorizedInstance(env, context, instanceName, "see-operations");
       const size = Math.min(pageSize > 0 ? pageSize : PAGE_OPERATIONS.default, PAGE_OPERATIONS.most);
       const at = parsePageToken(pageToken, config.scheduler.shards);
       const shard = { instanceName: config.name, shard: at.shard };
@@ -34,15 +35,15 @@ export function operationsService(env: Env): ServiceImpl<typeof Operations> {
       return page;
     },
 
-    async cancelOperation({ name }) {
-      const operation = locateOperation(env, name);
+    async cancelOperation({ name }, context) {
+      const operation = locateOperation(env, context, name, "see-operations");
       const known = await callInstance(env, operation, (stub) => stub.cancelOperation(operation.id));
       if (!known) throw unknownOperationError(name);
       return create(EmptySchema);
     },
 
-    async deleteOperation({ name }) {
-      const operation = locateOperation(env, name);
+    async deleteOperation({ name }, context) {
+      const operation = locateOperation(env, context, name, "see-operations");
       const outcome = await callInstance(env, operation, (stub) => stub.deleteOperation(operation.id));
       if (outcome === "unknown") throw unknownOperationError(name);
       if (outcome === "live") {
@@ -51,13 +52,13 @@ export function operationsService(env: Env): ServiceImpl<typeof Operations> {
       return create(EmptySchema);
     },
 
-    async waitOperation({ name, timeout }) {
-      const operation = locateOperation(env, name);
+    async waitOperation({ name, timeout }, context) {
+      const operation = locateOperation(env, context, name, "see-operations");
       const over = timeout === undefined ? new AbortController().signal : AbortSignal.timeout(durationMs(timeout));
       let last: Operation | undefined;
       const attach = { case: "attach" as const, value: { operationName: name } };
       for await (const state of watchOperation(env, operation, attach, over)) last = state;
-      return last ?? getOperation(env, name);
+      return last ?? getOperation(env, context, name);
     },
   };
 }
@@ -75,8 +76,8 @@ function parsePageToken(pageToken: string, shards: number): { shard: number; tok
   return { shard: Number(shard), token };
 }
 
-async function getOperation(env: Env, name: string): Promise<Operation> {
-  const operation = locateOperation(env, name);
+async function getOperation(env: Env, who: Who, name: string): Promise<Operation> {
+  const operation = locateOperation(env, who, name, "see-operations");
   const bytes = await callInstance(env, operation, (stub) => stub.getOperation(operation.id));
   if (bytes === undefined) throw unknownOperationError(name);
   return fromBinary(OperationSchema, bytes);

@@ -76,9 +76,10 @@ export class ScriptedAgent {
   }
 
   /** Opens a socket, without a Hello. */
-  static async open(url: string, id: string, shard = 0): Promise<ScriptedAgent> {
+  static async open(url: string, id: string, shard = 0, token?: string): Promise<ScriptedAgent> {
     const path = `/v1/instances/main/agent?shard=${shard}`;
-    const socket = new WebSocket(url.replace(/^http/, "ws") + path);
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const socket = new WebSocket(url.replace(/^http/, "ws") + path, { headers });
     await new Promise((resolve, reject) => {
       socket.once("open", resolve);
       socket.once("error", reject);

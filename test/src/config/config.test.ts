@@ -127,7 +127,7 @@ describe("a fault says where it is, what was expected and what is there", () => 
       `stores.MAIN_STORE.size: unknown key; the keys here are ${known}`,
     ]);
     expect(faultsOf({ ...valid, bucket: "cas" })).toEqual([
-      "bucket: unknown key; the keys here are stores, schedulers, services",
+      "bucket: unknown key; the keys here are stores, schedulers, access, services",
     ]);
   });
 

@@ -1,0 +1,49 @@
+import { Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import { servedConfig } from "../config/served-config.ts";
+import type { Env } from "../env.ts";
+import { serveInstance, type ServedInstance } from "../served-instance.ts";
+import { authenticate, unauthenticated } from "./authenticate.ts";
+import { type Caller, callerKey, mayOn } from "./caller.ts";
+import { type Right, rolesWith } from "./roles.ts";
+
+/** A caller, or the context of a call that knows it. */
+export type Who = Caller | Pick<HandlerContext, "values">;
+
+/**
+ * Who makes the call with these headers.
+ * @throws ConnectError UNAUTHENTICATED if it shows a credential that isn't accepted
+ */
+export function callerOf(env: Env, headers: Headers): Promise<Caller> {
+  return authenticate(servedConfig(env).access, headers.get("authorization"));
+}
+
+/** Before any service sees a call, finds out who makes it. */
+export function authenticating(env: Env): Interceptor {
+  return (next) => async (request) => {
+    request.contextValues.set(callerKey, await callerOf(env, request.header));
+    return next(request);
+  };
+}
+
+/**
+ * The instance that a caller names, for what it wants to do there. The only way by which a service comes to an instance:
+ * so none can forget to ask for the right, and nothing is touched before it is there.
+ *
+ * @throws ConnectError UNAUTHENTICATED or PERMISSION_DENIED if the caller has no role with that right on the instance,
+ * INVALID_ARGUMENT if there is no such instance
+ */
+export function authorizedInstance(env: Env, who: Who, instanceName: string, right: Right): ServedInstance {
+  const caller = "values" in who ? who.values.get(callerKey) : who;
+  if (!mayOn(caller, instanceName, right)) throw refused(caller, instanceName, right);
+  return serveInstance(env, instanceName);
+}
+
+function refused(caller: Caller, instanceName: string, right: Right): ConnectError {
+  const roles = rolesWith(right).join(", ");
+  const what = `${right} on instance "${instanceName.slice(0, 256)}" needs one of the roles ${roles}`;
+  if (!caller.authenticated) return unauthenticated(`${what}, which callers without a token don't have`);
+  return new ConnectError(
+    `${what}, which "${caller.name}" doesn't have; ask whoever runs the endpoint for it (access.tokens, or the token's roles)`,
+    Code.PermissionDenied,
+  );
+}

@@ -1,0 +1,25 @@
+import { createContextKey } from "@connectrpc/connect";
+import { allows, type Right, type Role } from "./roles.ts";
+
+/** Roles by instance name; those under `*` are for every instance. */
+export type Grants = ReadonlyMap<string, readonly Role[]>;
+
+/** Who makes a call. */
+export interface Caller {
+  /** For logs: the token's name, the subject of a JWT, or `anonymous`. */
+  readonly name: string;
+  /** Whether it proved who it is. */
+  readonly authenticated: boolean;
+  readonly grants: Grants;
+}
+
+export const NOBODY: Caller = { name: "anonymous", authenticated: false, grants: new Map() };
+
+/** Where a service finds who calls it. A call that went round the authentication is nobody's. */
+export const callerKey = createContextKey<Caller>(NOBODY, { description: "who makes the call" });
+
+/** Whether the caller has the right on the instance. */
+export function mayOn(caller: Caller, instanceName: string, right: Right): boolean {
+  const roles = [...(caller.grants.get(instanceName) ?? []), ...(caller.grants.get("*") ?? [])];
+  return allows(roles, right);
+}

@@ -1,0 +1,111 @@
+import { createHash } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Code } from "@connectrpc/connect";
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { authenticate } from "../../../src/access/authenticate.ts";
+import { accessSchema } from "../../../src/config/schema.ts";
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+const ACCESS = accessSchema.parse({
+  anonymous: { main: ["cache-reader"] },
+  tokens: [{ name: "ci", sha256: sha256("secret"), roles: { main: ["executor"] } }],
+});
+
+test("without a header the caller is anonymous, with what that may do", async () => {
+  const caller = await authenticate(ACCESS, null);
+  expect(caller).toMatchObject({ name: "anonymous", authenticated: false });
+  expect(caller.grants.get("main")).toEqual(["cache-reader"]);
+});
+
+test("a static token is known by its hash", async () => {
+  const caller = await authenticate(ACCESS, "Bearer secret");
+  expect(caller).toMatchObject({ name: "ci", authenticated: true });
+  expect(caller.grants.get("main")).toEqual(["executor"]);
+});
+
+test.each(["Bearer wrong", "Bearer ", "Basic c2VjcmV0", "secret", `Bearer ${sha256("secret")}`, "Bearer a.b.c"])(
+  "%j is UNAUTHENTICATED, not anonymous, and isn't repeated in the message",
+  async (header) => {
+    const error: unknown = await authenticate(ACCESS, header).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: Code.Unauthenticated });
+    expect(String(error)).not.toContain("wrong");
+  },
+);
+
+describe("a JSON Web Token", () => {
+  const issuer = "https://issuer.example";
+  const audience = "remex";
+  let server: Server;
+  let served: object[] = [];
+  let fetches = 0;
+  let jwks = "";
+  let privateKey: CryptoKey;
+
+  beforeAll(async () => {
+    const pair = await generateKeyPair("ES256");
+    privateKey = pair.privateKey;
+    served = [{ ...(await exportJWK(pair.publicKey)), kid: "one", alg: "ES256" }];
+    server = createServer((_request, response) => {
+      fetches += 1;
+      response.setHeader("content-type", "application/json").end(JSON.stringify({ keys: served }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const isBound = (value: typeof address): value is AddressInfo => typeof value === "object" && value !== null;
+    jwks = isBound(address) ? `http://127.0.0.1:${address.port}/jwks` : "";
+  });
+  afterAll(() => server.close());
+
+  function token(claims: object, options: { kid?: string; key?: CryptoKey; expires?: string; aud?: string } = {}) {
+    const { aud = audience, expires = "5m", key = privateKey, kid = "one" } = options;
+    return new SignJWT({ ...claims })
+      .setProtectedHeader({ alg: "ES256", kid })
+      .setIssuer(issuer)
+      .setAudience(aud)
+      .setSubject("dev@example.com")
+      .setExpirationTime(expires)
+      .sign(key);
+  }
+
+  const access = () => accessSchema.parse({ jwt: [{ issuer, audience, jwks_url: jwks }], tokens: [], anonymous: {} });
+
+  test("grants the roles of its claim, on all instances or on those that it names", async () => {
+    const everywhere = await authenticate(access(), `Bearer ${await token({ remex_roles: ["cache-reader"] })}`);
+    expect(everywhere).toMatchObject({ name: "dev@example.com", authenticated: true });
+    expect(everywhere.grants.get("*")).toEqual(["cache-reader"]);
+    const named = await authenticate(access(), `Bearer ${await token({ remex_roles: { main: ["executor"] } })}`);
+    expect([...named.grants]).toEqual([["main", ["executor"]]]);
+    // The keys were fetched once for both.
+    expect(fetches).toBe(1);
+  });
+
+  test.each([
+    ["expired", { remex_roles: ["executor"] }, { expires: "-5m" }],
+    ["for another audience", { remex_roles: ["executor"] }, { aud: "other" }],
+    ["without roles", {}, {}],
+    ["with a role that is none", { remex_roles: ["root"] }, {}],
+  ])("%s is UNAUTHENTICATED", async (_what, claims, options) => {
+    const header = `Bearer ${await token(claims, options)}`;
+    await expect(authenticate(access(), header)).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+
+  test("signed by another key is UNAUTHENTICATED, and so is one that nobody signed", async () => {
+    const { privateKey: other } = await generateKeyPair("ES256");
+    const forged = await token({ remex_roles: ["executor"] }, { key: other });
+    await expect(authenticate(access(), `Bearer ${forged}`)).rejects.toMatchObject({ code: Code.Unauthenticated });
+    const [, payload = ""] = forged.split(".");
+    const none = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${payload}.`;
+    await expect(authenticate(access(), `Bearer ${none}`)).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+
+  test("of an issuer whose keys can't be fetched is UNAVAILABLE: it may be good", async () => {
+    const unreachable = accessSchema.parse({ jwt: [{ issuer, audience, jwks_url: "http://127.0.0.1:9/jwks" }] });
+    const header = `Bearer ${await token({ remex_roles: ["executor"] })}`;
+    await expect(authenticate(unreachable, header)).rejects.toMatchObject({ code: Code.Unavailable });
+  });
+});
