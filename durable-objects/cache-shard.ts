@@ -7,6 +7,7 @@ import type {
   BlobEntry,
   EndUploadRequest,
   FindMissingRequest,
+  ForgetObjectRequest,
   GetActionResultRequest,
   InsertInlineRequest,
   InsertObjectRequest,
@@ -48,20 +49,20 @@ export class CacheShard extends DurableObject<object> {
     return this.#serve(shard, (sql) => lookUp(sql, digests, Date.now(), touchIntervalMs));
   }
 
-  insertInline({ shard, batches }: InsertInlineRequest): ShardReply<null> {
+  insertInline({ shard, batches, touchIntervalMs }: InsertInlineRequest): ShardReply<null> {
     const nowMs = Date.now();
     return this.#serve(shard, (sql) => {
-      for (const { digests, bytes } of batches) insertInline(sql, digests, bytes, nowMs);
+      for (const { digests, bytes } of batches) insertInline(sql, digests, bytes, nowMs, touchIntervalMs);
       return null;
     });
   }
 
   /** Whether the blob is now that of `uploadId`; if not, it was stored before, and the object is not needed. */
-  insertObject({ shard, digest, uploadId }: InsertObjectRequest): ShardReply<boolean> {
-    return this.#serve(shard, (sql) => insertObject(sql, digest, uploadId, Date.now()));
+  insertObject({ shard, digest, uploadId, touchIntervalMs }: InsertObjectRequest): ShardReply<boolean> {
+    return this.#serve(shard, (sql) => insertObject(sql, digest, uploadId, Date.now(), touchIntervalMs));
   }
 
-  forgetObject({ shard, digest, uploadId }: InsertObjectRequest): ShardReply<null> {
+  forgetObject({ shard, digest, uploadId }: ForgetObjectRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
       forgetObject(sql, digest, uploadId);
       return null;

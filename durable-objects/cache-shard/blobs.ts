@@ -68,57 +68,68 @@ function touch(sql: SqlStorage, digests: DigestsJson, nowMs: number, touchInterv
 }
 
 /**
- * Stores blobs with their bytes, which lie one after another in `bytes`. Those that are stored already stay as they are.
- * The caller has verified them. To be called in a transaction.
+ * Stores blobs with their bytes, which lie one after another in `bytes`, and which the caller has verified. One that is
+ * stored already stays as it is, and counts as used. To be called in a transaction.
  */
-export function insertInline(sql: SqlStorage, digests: DigestsJson, bytes: Uint8Array, nowMs: number): void {
+export function insertInline(
+  sql: SqlStorage,
+  digests: DigestsJson,
+  bytes: Uint8Array,
+  nowMs: number,
+  touchIntervalMs: number,
+): void {
   const { lastId } = sql.exec<{ lastId: number }>("SELECT coalesce(max(id), 0) AS lastId FROM blob_bytes").one();
-  const inserted = sql
-    .exec<{ position: number }>(
-      `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, bytes_id)
-       SELECT digest_function, hash, size_bytes, ?2, ?3 + position FROM (${DIGESTS}) WHERE true
-       ON CONFLICT DO NOTHING
-       RETURNING bytes_id - ?3 AS position`,
-      digests,
-      nowMs,
-      lastId + 1,
-    )
-    .toArray();
-  if (inserted.length === 0) return;
+  const written = sql.exec<{ bytes_id: number | null }>(
+    `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, bytes_id)
+     SELECT digest_function, hash, size_bytes, ?2, ?3 + 1 + position FROM (${DIGESTS}) WHERE true
+     ON CONFLICT DO UPDATE SET last_access_ms = excluded.last_access_ms WHERE last_access_ms < ?4
+     RETURNING bytes_id`,
+    digests,
+    nowMs,
+    lastId,
+    nowMs - touchIntervalMs,
+  );
+  // The others were there before, and were merely touched.
+  const insertedIds = [...written].map(({ bytes_id: id }) => id).filter((id) => id !== null && id > lastId);
+  if (insertedIds.length === 0) return;
   sql.exec(
     `INSERT INTO blob_bytes (id, bytes)
-     SELECT ?2 + position, substr(?3, 1 + start, size_bytes)
+     SELECT ?2 + 1 + position, substr(?3, 1 + start, size_bytes)
      FROM (SELECT position, size_bytes, sum(size_bytes) OVER (ORDER BY position) - size_bytes AS start FROM (${DIGESTS}))
-     WHERE position IN (SELECT value FROM json_each(?4))`,
+     WHERE ?2 + 1 + position IN (SELECT value FROM json_each(?4))`,
     digests,
-    lastId + 1,
+    lastId,
     bytes,
-    JSON.stringify(inserted.map(({ position }) => position)),
+    JSON.stringify(insertedIds),
   );
 }
 
 /**
- * Says that the object of `uploadId` holds the blob, unless the blob is stored already.
+ * Says that the object of `uploadId` holds the blob, unless the blob is stored already; then it counts as used.
  * @returns whether it is this upload's object that is in the index; an answer that was lost can be asked for again.
  */
-export function insertObject(sql: SqlStorage, digest: DigestKey, uploadId: string, nowMs: number): boolean {
+export function insertObject(
+  sql: SqlStorage,
+  digest: DigestKey,
+  uploadId: string,
+  nowMs: number,
+  touchIntervalMs: number,
+): boolean {
   sql.exec(
     `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, upload_id)
      VALUES (?, unhex(?), ?, ?, ?)
-     ON CONFLICT DO NOTHING`,
+     ON CONFLICT DO UPDATE SET last_access_ms = excluded.last_access_ms WHERE last_access_ms < ?`,
     ...bindings(digest),
     nowMs,
     uploadId,
+    nowMs - touchIntervalMs,
   );
-  return (
-    sql
-      .exec(
-        "SELECT 1 FROM blobs WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ? AND upload_id = ?",
-        ...bindings(digest),
-        uploadId,
-      )
-      .toArray().length === 1
+  const held = sql.exec(
+    "SELECT 1 FROM blobs WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ? AND upload_id = ?",
+    ...bindings(digest),
+    uploadId,
   );
+  return held.toArray().length === 1;
 }
 
 /** Forgets a blob whose object turned out to be gone, unless another upload has stored it since. */

@@ -53,11 +53,19 @@ export interface LookUpRequest {
 
 export interface InsertInlineRequest {
   readonly shard: ShardIdentity;
-  /** Batches of at most `MAX_BATCH_BYTES`: the blobs' bytes one after another, in the order of `digests`. */
+  /** Batches of at most 1 MiB: the blobs' bytes one after another, in the order of `digests`. */
   readonly batches: readonly { readonly digests: DigestsJson; readonly bytes: Uint8Array }[];
+  readonly touchIntervalMs: number;
 }
 
 export interface InsertObjectRequest {
+  readonly shard: ShardIdentity;
+  readonly digest: DigestKey;
+  readonly uploadId: string;
+  readonly touchIntervalMs: number;
+}
+
+export interface ForgetObjectRequest {
   readonly shard: ShardIdentity;
   readonly digest: DigestKey;
   readonly uploadId: string;

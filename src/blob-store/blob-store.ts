@@ -38,8 +38,9 @@ export interface BlobStore {
    * Stores a blob of any size from its bytes as they come. `chunks` begin at `offsetBytes` of the blob: 0 for a new
    * attempt, `committedBytes` to take up the one before.
    *
-   * @returns how much of the blob is durable: its size if it is stored now, less if `chunks` ended before. If `chunks`
-   * throw, the parts that are durable remain so, and the error is passed on.
+   * @returns how much of the blob is durable: its size if it is stored now, less if `chunks` ended before. It may be
+   * stored already; then `chunks` are not read to their end. If `chunks` throw, the parts that are durable remain so, and
+   * the error is passed on.
    * @throws ConnectError INVALID_ARGUMENT if the chunks are more than the digest says or do not have the digest (then
    * what was uploaded is gone), or if the attempt can't be taken up at `offsetBytes`; ABORTED if another attempt under
    * the same id has taken over.

@@ -4,12 +4,14 @@ import { mapBounded } from "../bytes/map-bounded.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import { digestMismatch } from "../digest/verify.ts";
+import { toError } from "../errors/to-error.ts";
 import { log } from "../log.ts";
 import type { BlobRange, BlobStore, BlobUpload } from "./blob-store.ts";
+import { InlineRows } from "./inline-rows.ts";
+import { MultipartObjects } from "./multipart-objects.ts";
 import type { R2Objects } from "./r2-objects.ts";
-import { writeInline } from "./write-inline.ts";
-import { committedMultipartBytes, writeMultipart, wrongOffsetError } from "./write-multipart.ts";
-import { putObject, SINGLE_PUT_MAX_BYTES, writeObject } from "./write-object.ts";
+import { SINGLE_PUT_MAX_BYTES, SingleObjects } from "./single-objects.ts";
+import { wrongOffsetError } from "./wrong-offset.ts";
 
 /** A Worker has six connections a request; more operations would only wait. */
 const MAX_R2_OPERATIONS = 6;
@@ -27,11 +29,17 @@ export class IndexedBlobStore implements BlobStore {
   readonly #shards: CacheShards;
   readonly #objects: R2Objects;
   readonly #inlineMaxBytes: number;
+  readonly #inlineRows: InlineRows;
+  readonly #singleObjects: SingleObjects;
+  readonly #multipartObjects: MultipartObjects;
 
   constructor(shards: CacheShards, objects: R2Objects, inlineMaxBytes: number) {
     this.#shards = shards;
     this.#objects = objects;
     this.#inlineMaxBytes = inlineMaxBytes;
+    this.#inlineRows = new InlineRows(shards);
+    this.#singleObjects = new SingleObjects(shards, objects);
+    this.#multipartObjects = new MultipartObjects(shards, objects);
   }
 
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
@@ -55,40 +63,57 @@ export class IndexedBlobStore implements BlobStore {
   }
 
   async writeBatch(blobs: readonly Blob[]): Promise<(Error | undefined)[]> {
-    const errors = blobs.map(({ digest, bytes }) => digestMismatch(digest, bytes));
-    const good = blobs.filter((_, position) => errors[position] === undefined);
-    const [inline, large] = [good.filter((blob) => this.#isInline(blob)), good.filter((blob) => !this.#isInline(blob))];
+    const verdicts: (Error | undefined)[] = blobs.map(({ digest, bytes }) => digestMismatch(digest, bytes));
+    const store = async (
+      belongs: (digest: Digest) => boolean,
+      storeBatch: (blobs: readonly Blob[]) => Promise<(Error | undefined)[]>,
+    ) => {
+      const positions = blobs.flatMap(({ digest }, i) => (verdicts[i] === undefined && belongs(digest) ? [i] : []));
+      const batch = positions.flatMap((position) => blobs[position] ?? []);
+      if (batch.length === 0) return;
+      const batchVerdicts = await storeBatch(batch);
+      positions.forEach((position, i) => (verdicts[position] = batchVerdicts[i]));
+    };
     await Promise.all([
-      inline.length === 0 ? undefined : this.#shards.insertInline(inline),
-      large.length === 0 ? undefined : this.#putMissing(large),
+      store(
+        (digest) => this.#isInline(digest),
+        (batch) => this.#inlineRows.writeBatch(batch),
+      ),
+      store(
+        (digest) => !this.#isInline(digest),
+        (batch) => this.#putMissing(batch),
+      ),
     ]);
-    return errors;
+    return verdicts;
   }
 
   async write(upload: BlobUpload, offsetBytes: number, chunks: AsyncIterable<Uint8Array>): Promise<number> {
     const { digest } = upload;
     const source = new ByteSource(chunks);
-    if (digest.sizeBytes > SINGLE_PUT_MAX_BYTES && !this.#isInline(upload)) {
-      return writeMultipart(this.#shards, this.#objects, upload, offsetBytes, source);
+    if (this.#isInline(digest)) {
+      if (offsetBytes !== 0) throw wrongOffsetError(upload, offsetBytes, 0);
+      return this.#inlineRows.write(digest, source);
     }
+    const [missing] = await this.#shards.findMissing([digest]);
+    if (missing === undefined) return digest.sizeBytes;
+    if (digest.sizeBytes > SINGLE_PUT_MAX_BYTES) return this.#multipartObjects.write(upload, offsetBytes, source);
     if (offsetBytes !== 0) throw wrongOffsetError(upload, offsetBytes, 0);
-    return this.#isInline(upload)
-      ? writeInline(this.#shards, digest, source)
-      : writeObject(this.#shards, this.#objects, digest, source);
+    return this.#singleObjects.write(digest, source);
   }
 
   async committedBytes(upload: BlobUpload): Promise<number> {
-    return upload.digest.sizeBytes > SINGLE_PUT_MAX_BYTES ? committedMultipartBytes(this.#shards, upload) : 0;
+    return upload.digest.sizeBytes > SINGLE_PUT_MAX_BYTES ? this.#multipartObjects.committedBytes(upload) : 0;
   }
 
-  #isInline({ digest }: { readonly digest: Digest }): boolean {
-    return digest.sizeBytes <= this.#inlineMaxBytes;
+  #isInline({ sizeBytes }: Digest): boolean {
+    return sizeBytes <= this.#inlineMaxBytes;
   }
 
-  async #putMissing(blobs: readonly Blob[]): Promise<void> {
+  async #putMissing(blobs: readonly Blob[]): Promise<(Error | undefined)[]> {
     const missing = new Set((await this.#shards.findMissing(blobs.map(({ digest }) => digest))).map(digestKey));
-    await mapBounded(blobs, MAX_R2_OPERATIONS, async ({ digest, bytes }) => {
-      if (missing.has(digestKey(digest))) await putObject(this.#shards, this.#objects, digest, bytes);
+    return mapBounded(blobs, MAX_R2_OPERATIONS, async ({ digest, bytes }) => {
+      if (!missing.has(digestKey(digest))) return undefined;
+      return this.#singleObjects.put(digest, bytes).then(() => undefined, toError);
     });
   }
 

@@ -1,13 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { WriteRequest } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 
-/**
- * How much is still read of an upload that is over, and for how long. A response that comes before the request has been
- * read to its end breaks the connection, and with HTTP/1.1 the client may find that before it finds the response.
- */
-const MAX_DRAINED_BYTES = 64 << 20;
-const MAX_DRAIN_MS = 5000;
-
 /** The messages of one ByteStream.Write, checked for what ByteStream demands of them. */
 export class WriteRequests {
   readonly resourceName: string;
@@ -61,25 +54,6 @@ export class WriteRequests {
       if (finishWrite) break;
     }
     if (last.length > 0) yield last;
-  }
-
-  /** Reads to the end of the stream, and drops what is still to come, within limits. */
-  async drain(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, MAX_DRAIN_MS, undefined);
-    });
-    try {
-      for (let drainedBytes = 0; drainedBytes <= MAX_DRAINED_BYTES;) {
-        const message = await Promise.race([this.#next(), timeout]);
-        if (message === undefined) return;
-        drainedBytes += message.data.length;
-      }
-    } catch {
-      // The connection is gone, and with it whoever would have got the answer.
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #check({ resourceName, writeOffset, data, finishWrite }: WriteRequest, offsetBytes: number, sizeBytes: number): void {

@@ -41,8 +41,9 @@ export function streamFixedLength<T>(
     }
     await writer.close().catch(() => stored);
   };
-  const sending = send().catch(async (error: unknown) => {
-    await writer.abort(error).catch(() => undefined);
+  const sending = send().catch((error: unknown) => {
+    // Not waited for: it makes the consumer fail, and this error is the one to be known, not that one.
+    writer.abort(error).catch(() => undefined);
     throw error;
   });
   const sent = Promise.race([sending, stored.then(() => sending)]);

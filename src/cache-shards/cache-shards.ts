@@ -12,6 +12,7 @@ import type {
 } from "../../durable-objects/cache-shard/rpc.ts";
 import { concatenate } from "../bytes/concatenate.ts";
 import type { Digest } from "../digest/digest.ts";
+import { toError } from "../errors/to-error.ts";
 import { callObject } from "../objects/call-object.ts";
 import { chunk, chunkBySize } from "../bytes/chunk.ts";
 import { shardName, shardOf } from "./shard-map.ts";
@@ -86,22 +87,34 @@ export class CacheShards {
     return entries;
   }
 
-  /** Stores blobs, which the caller has verified, with their bytes. */
-  async insertInline(blobs: readonly { digest: Digest; bytes: Uint8Array }[]): Promise<void> {
+  /**
+   * Stores blobs, which the caller has verified, with their bytes. A verdict for each, in order: undefined, or why its shard
+   * could not be reached.
+   */
+  async insertInline(blobs: readonly { digest: Digest; bytes: Uint8Array }[]): Promise<(Error | undefined)[]> {
+    const verdicts = new Array<Error | undefined>(blobs.length).fill(undefined);
+    const { touchIntervalMs } = this.#options;
     await Promise.all(
       this.#byShard(blobs, ({ digest }) => digest).map(async ([index, members]) => {
         const batches = chunkBySize(members, ({ item }) => item.bytes.length, MAX_BATCH_BYTES).map((members) => ({
           digests: toJson(members.map(({ item }) => item.digest)),
           bytes: concatenate(members.map(({ item }) => item.bytes)),
         }));
-        await this.#call(index, (stub, shard) => stub.insertInline({ shard, batches }));
+        try {
+          await this.#call(index, (stub, shard) => stub.insertInline({ shard, batches, touchIntervalMs }));
+        } catch (error) {
+          for (const { position } of members) verdicts[position] = toError(error);
+        }
       }),
     );
+    return verdicts;
   }
 
   /** Whether the blob is now the object of `uploadId`; if not, it was stored before, and the object is not needed. */
   async insertObject(digest: Digest, uploadId: string): Promise<boolean> {
-    return this.#callFor(digest, (stub, shard) => stub.insertObject({ shard, digest: toKey(digest), uploadId }));
+    return this.#callFor(digest, (stub, shard) =>
+      stub.insertObject({ shard, digest: toKey(digest), uploadId, touchIntervalMs: this.#options.touchIntervalMs }),
+    );
   }
 
   /** Forgets a blob whose object turned out to be gone, unless another upload has stored it since. */

@@ -1,26 +1,40 @@
 import { type UniversalHandler, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
 import { readChunks } from "../bytes/read-chunks.ts";
+import { drain } from "./drain.ts";
 
 const MAX_CHUNK_BYTES = 64 << 10;
 
 /** Serves a call that came as a fetch request. Requests and responses stream, both ways at once. */
 export async function serveFetch(handler: UniversalHandler, request: Request): Promise<Response> {
   const gone = new AbortController();
+  const incoming = bodyChunks(request);
   const { body, ...head } = await handler({
     // The platform's HTTP ends before the Worker; handlers only ask whether it is HTTP/1.1, for what that can't do.
     httpVersion: "2",
     method: request.method,
     url: request.url,
     header: request.headers,
-    body: bodyChunks(request),
+    // Without `return`: a handler that wants no more must not cancel what is to be drained.
+    body: { [Symbol.asyncIterator]: () => ({ next: () => incoming.next() }) },
     signal: AbortSignal.any([request.signal, gone.signal]),
   });
   const response = universalServerResponseToFetch(head);
-  if (body === undefined) return response;
-  const stream = responseStream(body, () => {
+  if (body === undefined) {
+    await drain(incoming);
+    return response;
+  }
+  const stream = responseStream(thenDrain(body, incoming), () => {
     gone.abort();
   });
   return new Response(stream, response);
+}
+
+async function* thenDrain(
+  body: AsyncIterable<Uint8Array>,
+  incoming: AsyncIterator<Uint8Array, void, undefined>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* body;
+  await drain(incoming);
 }
 
 /**

@@ -83,8 +83,8 @@ test("a fault of ours is INTERNAL with an id that the log has too, and nothing e
     const streaming = await refusalOf(collect(byteStream.read({ resourceName })));
     for (const refusal of [unary, streaming]) {
       const [, id = "none"] = /^internal error; the log has it under ([0-9a-f-]{36})$/.exec(refusal.rawMessage) ?? [];
-      const logged = lines.find((line) => line.includes(id));
-      expect(logged).toContain("services.execution");
+      // The log comes by another way than the answer.
+      await expect.poll(() => lines.find((line) => line.includes(id))).toContain("services.execution");
     }
     const response = await fetch(`${broken.url}/healthz`);
     expect(response.status).toBe(500);
