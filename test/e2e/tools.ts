@@ -17,10 +17,15 @@ export const GCC = program("gcc", "install gcc");
 export const GRPCURL = program("grpcurl", ".ci/run installs it where there is Go");
 export const LUA_SOURCE = directory("lua", "lapi.c", ".ci/run fetches it where there is apt-get");
 
-/** A suffix for the title of a test that is skipped for want of some of `tools`; empty if all are there. */
+/**
+ * A suffix for the title of a test that is skipped for want of some of `tools`; empty if all are there. It is written to
+ * stderr, too, since reporters don't show the titles of skipped tests.
+ */
 export function lacking(...tools: readonly Tool[]): string {
   const reasons = tools.flatMap((tool) => tool.lacking ?? []);
-  return reasons.length === 0 ? "" : ` [SKIPPED: ${reasons.join("; ")}]`;
+  if (reasons.length === 0) return "";
+  console.warn(`SKIPPING TESTS: ${reasons.join("; ")}`);
+  return ` [SKIPPED: ${reasons.join("; ")}]`;
 }
 
 function program(name: string, remedy: string): Tool {
