@@ -21,7 +21,9 @@ import { serveFetch } from "./connect/serve-fetch.ts";
 import { unimplementedResponse } from "./connect/unimplemented.ts";
 import type { Env } from "./env.ts";
 import { reportedError } from "./errors/unexpected.ts";
+import { checkInstance } from "./instance-object/instance-objects.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "./limits.ts";
+import { metricsRoutes } from "./metrics/routes.ts";
 import { actionCacheService } from "./services/action-cache.ts";
 import { byteStreamService, serveRead } from "./services/byte-stream.ts";
 import { capabilitiesService } from "./services/capabilities.ts";
@@ -37,7 +39,14 @@ app.get("/healthz", (c) => {
   return c.text("ok\n");
 });
 
+app.get("/readyz", async (c) => {
+  await Promise.all([...servedConfig(c.env).instances.keys()].map((name) => checkInstance(c.env, name)));
+  return c.text("ready\n");
+});
+
 app.get("/v1/instances/:instance/agent", agentSocketRoute);
+
+app.route("/", metricsRoutes);
 
 app.post("/google.bytestream.ByteStream/Read", (c, next) => serveRead(c.env, c.req.raw) ?? next());
 

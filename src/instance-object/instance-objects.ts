@@ -2,8 +2,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Instance } from "../../durable-objects/instance.ts";
 import { authorizedInstance, type Who } from "../access/authorized-instance.ts";
 import type { Right } from "../access/roles.ts";
+import { SHA256 } from "../digest/digest-function.ts";
+import { parseDigest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
+
 import { callObject } from "../objects/call-object.ts";
+import { serveInstance } from "../served-instance.ts";
 import { formatObjectName, type InstanceShard, type OperationName, parseOperationName } from "./operation-name.ts";
 
 /** Calls a method of an Instance object that may safely be called again. */
@@ -13,6 +17,19 @@ export function callInstance<R>(
   call: (stub: DurableObjectStub<Instance>) => Promise<R>,
 ): Promise<R> {
   return callObject(env.INSTANCE, formatObjectName(shard), call);
+}
+
+/**
+ * Whether the instance's scheduler and its part of the index answer.
+ * @throws ConnectError UNAVAILABLE if not
+ */
+export async function checkInstance(env: Env, instanceName: string): Promise<void> {
+  const { blobs } = serveInstance(env, instanceName);
+  const absent = parseDigest(SHA256, "0".repeat(SHA256.hexLength), 1);
+  await Promise.all([
+    callInstance(env, { instanceName, shard: 0 }, (stub) => stub.metrics()),
+    blobs.findMissing([absent]),
+  ]);
 }
 
 /**

@@ -38,8 +38,10 @@ async function* once<T>(item: T): AsyncGenerator<T> {
   yield await Promise.resolve(item);
 }
 
-function drain(stream: AsyncIterable<unknown>): Promise<unknown[]> {
-  return Array.fromAsync(stream);
+async function drain(stream: AsyncIterable<unknown>): Promise<unknown[]> {
+  const items: unknown[] = [];
+  for await (const item of stream) items.push(item);
+  return items;
 }
 
 /** One call of every method, and the right that it takes. */
@@ -123,6 +125,18 @@ describe.each([
     await expect(codeOf(call, "stranger-token")).resolves.toBe(Code.PermissionDenied);
     await expect(codeOf(call, undefined)).resolves.toBe(Code.Unauthenticated);
     await expect(codeOf(call, "no-such-token")).resolves.toBe(Code.Unauthenticated);
+  });
+
+  test("metrics and demand are for operators", async () => {
+    for (const path of ["/metrics", "/v1/instances/main/demand"]) {
+      const statusFor = async (headers: Record<string, string>) => (await fetch(worker.url + path, { headers })).status;
+      await expect(statusFor({ authorization: `Bearer ${tokenOf("operator")}` })).resolves.toBe(200);
+      await expect(statusFor({})).resolves.toBe(401);
+      for (const role of ROLES.filter((other) => other !== "operator")) {
+        const status = await statusFor({ authorization: `Bearer ${tokenOf(role)}` });
+        expect([401, 403]).toContain(status);
+      }
+    }
   });
 
   test("nobody but an agent connects as one", async () => {

@@ -1,0 +1,84 @@
+import { Hono } from "hono";
+import { authorizedInstance, callerOf } from "../access/authorized-instance.ts";
+import { mayOn } from "../access/caller.ts";
+import { unauthenticated } from "../access/authenticate.ts";
+import { servedConfig } from "../config/served-config.ts";
+import type { Env } from "../env.ts";
+import { callInstance } from "../instance-object/instance-objects.ts";
+import { EXPOSITION_CONTENT_TYPE, exposition } from "./exposition.ts";
+import { instanceMetrics, platformText, type ShardMetrics } from "./instance-metrics.ts";
+
+/** `/metrics` for Prometheus and `/v1/instances/{instance_name}/demand` for autoscalers. Both need the role `operator`. */
+export const metricsRoutes = new Hono<{ Bindings: Env }>();
+
+metricsRoutes.get("/metrics", async (c) => {
+  const caller = await callerOf(c.env, c.req.raw.headers);
+  const instances = [...servedConfig(c.env).instances.values()].filter(({ name }) => mayOn(caller, name, "operate"));
+  if (instances.length === 0) throw unauthenticated("metrics need the role operator on an instance");
+  const shards = await Promise.all(instances.map(({ name, scheduler }) => shardMetrics(c.env, name, scheduler.shards)));
+  return c.body(exposition(instanceMetrics(shards.flat())), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
+});
+
+metricsRoutes.get("/v1/instances/:instance/demand", async (c) => {
+  const caller = await callerOf(c.env, c.req.raw.headers);
+  const { config } = authorizedInstance(c.env, caller, c.req.param("instance"), "operate");
+  const shards = await shardMetrics(c.env, config.name, config.scheduler.shards);
+  return c.json(demand(config.name, shards, Date.now()));
+});
+
+/** What an autoscaler needs to know. */
+export interface Demand {
+  readonly instance: string;
+  readonly queued: number;
+  readonly active: number;
+  readonly oldest_wait_s: number;
+  /** Of agents that take work. An agent of several shards counts once for each shard's view of it. */
+  readonly slots: { readonly free: number; readonly busy: number };
+  readonly agents: number;
+  readonly platforms: readonly {
+    readonly platform: string;
+    readonly queued: number;
+    readonly active: number;
+    readonly oldest_wait_s: number;
+    /** Connected agents that could serve it, the most that any shard sees. */
+    readonly agents: number;
+  }[];
+}
+
+export function demand(instance: string, shards: readonly ShardMetrics[], nowMs: number): Demand {
+  const platforms = new Map<string, Demand["platforms"][number]>();
+  for (const { metrics } of shards) {
+    for (const { active, agents, oldestQueuedAtMs, queued, requirement } of metrics.now.groups) {
+      const platform = platformText(requirement);
+      const known = platforms.get(platform);
+      const waitS = oldestQueuedAtMs === undefined ? 0 : Math.max(nowMs - oldestQueuedAtMs, 0) / 1000;
+      platforms.set(platform, {
+        platform,
+        queued: queued + (known?.queued ?? 0),
+        active: active + (known?.active ?? 0),
+        oldest_wait_s: Math.max(waitS, known?.oldest_wait_s ?? 0),
+        agents: Math.max(agents, known?.agents ?? 0),
+      });
+    }
+  }
+  const groups = [...platforms.values()];
+  const agents = shards.map(({ metrics }) => metrics.now.agents);
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  return {
+    instance,
+    queued: sum(groups.map(({ queued }) => queued)),
+    active: sum(groups.map(({ active }) => active)),
+    oldest_wait_s: Math.max(0, ...groups.map(({ oldest_wait_s }) => oldest_wait_s)),
+    slots: { free: sum(agents.map(({ freeSlots }) => freeSlots)), busy: sum(agents.map(({ leases }) => leases)) },
+    agents: Math.max(0, ...agents.map(({ connected }) => connected)),
+    platforms: groups,
+  };
+}
+
+function shardMetrics(env: Env, instance: string, shards: number): Promise<ShardMetrics[]> {
+  const each = Array.from({ length: shards }, async (_, shard) => {
+    const metrics = await callInstance(env, { instanceName: instance, shard }, (stub) => stub.metrics());
+    return { instance, shard, metrics };
+  });
+  return Promise.all(each);
+}
