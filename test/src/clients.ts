@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { Agent } from "node:http";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
@@ -17,6 +18,12 @@ export interface Clients {
   readonly byteStream: Client<typeof ByteStream>;
   readonly actionCache: Client<typeof ActionCache>;
 }
+
+/**
+ * A connection for each call. workerd, once it has been busy for seconds on end, closes connections that have only just
+ * become idle, and a client that takes one up at that moment finds it broken.
+ */
+const HTTP = { httpVersion: "1.1", nodeOptions: { agent: new Agent({ keepAlive: false }) } } as const;
 
 /** Each way of speaking to the Worker. */
 export const PROTOCOLS: readonly { readonly name: string; readonly connect: (url: string) => Transport }[] = [
@@ -39,7 +46,7 @@ export const PROTOCOLS: readonly { readonly name: string; readonly connect: (url
 /** Clients that speak gRPC-Web in binary, as the bridge does. */
 export function connectClients(
   url: string,
-  transport: Transport = createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" }),
+  transport: Transport = createGrpcWebTransport({ baseUrl: url, ...HTTP }),
 ): Clients {
   return {
     capabilities: createClient(Capabilities, transport),
