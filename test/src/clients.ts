@@ -34,11 +34,11 @@ export const PROTOCOLS: readonly { readonly name: string; readonly connect: (url
   return [
     {
       name: `gRPC-Web, ${format}`,
-      connect: (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat }),
+      connect: (baseUrl: string) => createGrpcWebTransport({ baseUrl, ...HTTP, useBinaryFormat }),
     },
     {
       name: `Connect, ${format}`,
-      connect: (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat }),
+      connect: (baseUrl: string) => createConnectTransport({ baseUrl, ...HTTP, useBinaryFormat }),
     },
   ];
 });
