@@ -7,9 +7,11 @@ import { createLogger, logLevelOption } from "./logger.ts";
 import { endpointOption, parsePositiveInteger } from "./options.ts";
 import { runAgent } from "./run-agent.ts";
 import { terminationSignal } from "./termination.ts";
+import { readTokenFile, tokenFileOption } from "./token-file.ts";
 
 interface AgentFlags {
   readonly endpoint: URL;
+  readonly tokenFile?: string;
   readonly instance: string;
   readonly name: string;
   readonly property: readonly string[];
@@ -29,6 +31,7 @@ export function agentCommand(): Command {
         "runs the actions that it is given, as the user that starts it. Run it only for people whom you let run commands.",
     )
     .addOption(endpointOption())
+    .addOption(tokenFileOption())
     .addOption(new Option("--instance <name>", "the instance to serve").default("main").env("REMEX_INSTANCE"))
     .addOption(new Option("--name <name>", "what people call this machine").default(hostname()).env("REMEX_NAME"))
     .addOption(
@@ -75,6 +78,7 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
   await runAgent(
     {
       endpoint: flags.endpoint,
+      token: readTokenFile(flags.tokenFile),
       instanceName: flags.instance,
       name: flags.name,
       properties: await givenProperties(flags),

@@ -2,6 +2,8 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import type { Level, Logger } from "pino";
+import { grantsAnything } from "../src/config/config.ts";
+import type { AccessConfig } from "../src/config/schema.ts";
 import { readConfigFile } from "./config-file.ts";
 import { claimDataDirectory } from "./data-directory.ts";
 import { errorCode, Fault } from "./fault.ts";
@@ -13,6 +15,7 @@ import { packageDirectory } from "./package-directory.ts";
 import { runAgent } from "./run-agent.ts";
 import { RunningParts } from "./running-parts.ts";
 import { aborted, terminationSignal } from "./termination.ts";
+import { readTokenFile, tokenFileOption } from "./token-file.ts";
 
 /** How long calls through the bridge, and the agent's last results, may still take when everything stops. */
 const GRACE_MS = 500;
@@ -21,6 +24,7 @@ interface StartFlags {
   readonly data: string;
   readonly config: string;
   readonly instance?: string;
+  readonly tokenFile?: string;
   readonly host: string;
   readonly workerPort: number;
   readonly bridgePort: number;
@@ -48,6 +52,7 @@ export function startCommand(): Command {
         "REMEX_INSTANCE",
       ),
     )
+    .addOption(tokenFileOption())
     .addOption(new Option("--host <address>", "the address to listen on").default("127.0.0.1").env("REMEX_HOST"))
     .addOption(portOption("--worker-port", "the Worker's port", 8787, "REMEX_WORKER_PORT"))
     .addOption(portOption("--bridge-port", "the bridge's port", 50_051, "REMEX_BRIDGE_PORT"))
@@ -92,7 +97,7 @@ async function runStart(flags: StartFlags): Promise<void> {
     if (flags.agent && !terminated.aborted) await startAgent(run, endpoint);
     const bridgeAddress = flags.bridge && !terminated.aborted ? await startBridge(run, endpoint) : undefined;
     if (!terminated.aborted) {
-      sayWhoMayCall(flags.host);
+      sayWhoMayCall(flags.host, config.access);
       if (bridgeAddress !== undefined) sayHowToBuild(bridgeAddress, config.instanceName);
       console.log("Stop with Ctrl-C.");
     }
@@ -106,6 +111,7 @@ async function runStart(flags: StartFlags): Promise<void> {
 interface ConfiguredInstance {
   readonly configText: string;
   readonly instanceName: string;
+  readonly access: AccessConfig;
 }
 
 /** @throws Fault if the configuration can't be read or isn't valid, or has no such instance. */
@@ -113,7 +119,7 @@ function configuredInstance({ config: path, instance }: StartFlags): ConfiguredI
   const { text: configText, config } = readConfigFile(path);
   const names = [...config.instances.keys()];
   const instanceName = instance ?? names[0] ?? "";
-  if (names.includes(instanceName)) return { configText, instanceName };
+  if (names.includes(instanceName)) return { configText, instanceName, access: config.access };
   throw new Fault(`${path} has no instance "${instanceName}"; it has: ${names.join(", ")}`);
 }
 
@@ -147,12 +153,13 @@ async function importLocalWorker(): Promise<typeof import("./local-worker.ts")> 
 }
 
 /** Waits until it is ready, or until everything is to stop. */
-async function startAgent({ config, directory, logger, parts, terminated }: Run, endpoint: URL): Promise<void> {
+async function startAgent({ flags, config, directory, logger, parts, terminated }: Run, endpoint: URL): Promise<void> {
   const stop = new AbortController();
   const ready = Promise.withResolvers<undefined>();
   const ended = runAgent(
     {
       endpoint,
+      token: readTokenFile(flags.tokenFile),
       instanceName: config.instanceName,
       name: hostname(),
       workDirectory: join(directory, "agent"),
@@ -192,11 +199,13 @@ async function startBridge({ flags, logger, parts }: Run, endpoint: URL): Promis
   return address;
 }
 
-function sayWhoMayCall(host: string): void {
-  const reach = ["127.0.0.1", "::1", "localhost"].includes(host)
-    ? "only programs on this machine reach it"
-    : "whoever reaches this machine can run commands on it";
-  console.log(`Access is anonymous: nobody is asked for a token; it listens on ${host}, so ${reach}.`);
+function sayWhoMayCall(host: string, access: AccessConfig): void {
+  const local = ["127.0.0.1", "::1", "localhost"].includes(host);
+  const reach = local ? "only programs on this machine reach it" : "every machine that reaches this one reaches it";
+  const rule = grantsAnything(access)
+    ? "Who may do what is as the configuration says"
+    : "Access is anonymous: whoever reaches it can run commands here, and is asked for no token";
+  console.log(`${rule}. It listens on ${host}: ${reach}.`);
 }
 
 function sayHowToBuild(bridgeAddress: string, instanceName: string): void {

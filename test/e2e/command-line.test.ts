@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -6,6 +7,7 @@ import { createNativeTransport } from "./native-transport.ts";
 import { prepareAction } from "./action.ts";
 import { RemexProcess } from "./remex-process.ts";
 import { SeparateProcesses } from "./separate-processes.ts";
+import { configText } from "./service.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 
 it.each([
@@ -16,6 +18,8 @@ it.each([
   [["bridge", "--endpoint", "http://127.0.0.1:1", "--listen", "everywhere"], /--listen.*host:port/],
   [["agent", "--endpoint", "http://127.0.0.1:1", "--property", "pool"], /"pool".*name=value/],
   [["agent", "--endpoint", "http://127.0.0.1:1", "--properties", "/nowhere.json5"], /nowhere\.json5/],
+  [["agent", "--endpoint", "http://127.0.0.1:1", "--token-file", "/nowhere/token"], /nowhere\/token.*--token-file/],
+  [["agent", "--endpoint", "http://127.0.0.1:1", "--token-file", "/dev/null"], /\/dev\/null does not hold a token/],
   [["agent", "--endpoint", "http://127.0.0.1:1", "--max-actions", "many"], /--max-actions.*whole number/],
   [["agent", "--endpoint", "http://127.0.0.1:1", "--work-dir", "/dev/null/work"], /\/dev\/null\/work/],
 ])("remex %j says in one line what to put right, and exits with 1", async (args, message) => {
@@ -29,6 +33,24 @@ it("remex agent says that the Worker does not serve its instance", async () => {
   const agent = run(["agent", "--endpoint", processes.endpoint, "--instance", "elsewhere", ...(await workDirectory())]);
 
   expect(await lastLine(agent)).toMatch(/elsewhere.*main/);
+});
+
+it("remex start asks for the tokens that its configuration knows, and gives its agent one", async () => {
+  const directory = await temporaryDirectory();
+  const [tokenFile, config] = [join(directory, "token"), join(directory, "remex.json5")];
+  await writeFile(tokenFile, "a-token-for-the-test\n");
+  const sha256 = createHash("sha256").update("a-token-for-the-test").digest("hex");
+  const tokens = [{ name: "test", sha256, roles: { main: ["agent"] } }];
+  await writeFile(config, JSON.stringify({ ...JSON.parse(configText()), access: { tokens } }));
+  const args = ["start", "--data", join(directory, "data"), "--config", config, "--worker-port", "0", "--no-bridge"];
+
+  const allowed = run([...args, "--token-file", tokenFile]);
+  await allowed.printed(/^Agent +ready/m);
+  await allowed.printed(/^Who may do what is as the configuration says/m);
+  await allowed.stop();
+  const refused = run(args);
+
+  expect(await refused.fault()).toMatch(/UNAUTHENTICATED|401|token/i);
 });
 
 it("remex agent offers what flags, a file and the environment say, and runs what asks for it", async () => {
