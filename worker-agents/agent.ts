@@ -12,6 +12,7 @@ import { FileCache } from "./inputs/file-cache.ts";
 import { safePlacementMode } from "./inputs/file-placement.ts";
 import { executeLease } from "./leases/execute-lease.ts";
 import { HeldLeases } from "./leases/held-leases.ts";
+import { LiveOutput } from "./leases/live-output.ts";
 import { Interruption } from "./leases/interruption.ts";
 import type { Machine } from "./leases/machine.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
@@ -42,8 +43,23 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const cas = openCas({ endpoint: options.endpoint, instanceName, token, retryPolicy, callTimeoutMs, maxRequestBytes });
   const runner = new Runner();
   const directories = new DirectoryCache(limits.directoryCacheEntries);
+  const liveOutput = new LiveOutput((message) => {
+    connection.send(message);
+  }, logger);
   const { name } = options;
-  const machine: Machine = { name, instanceName, cas, directories, files, placement, runner, work, limits, logger };
+  const machine: Machine = {
+    name,
+    instanceName,
+    cas,
+    directories,
+    files,
+    placement,
+    runner,
+    liveOutput,
+    work,
+    limits,
+    logger,
+  };
 
   const leases = new HeldLeases({
     execute: (lease, onPhase, interrupted) => executeLease(lease, machine, onPhase, interrupted),
@@ -71,7 +87,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       onReady = undefined;
     },
     onMessage: (message) => {
-      handleMessage(message, leases, logger);
+      handleMessage(message, leases, liveOutput, logger);
     },
   });
 
@@ -98,7 +114,12 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 }
 
 /** Acts on a message of the object. */
-function handleMessage(message: InstanceMessage["message"], leases: HeldLeases, logger: Logger): void {
+function handleMessage(
+  message: InstanceMessage["message"],
+  leases: HeldLeases,
+  liveOutput: LiveOutput,
+  logger: Logger,
+): void {
   switch (message.case) {
     case "lease":
       leases.accept(message.value);
@@ -108,6 +129,9 @@ function handleMessage(message: InstanceMessage["message"], leases: HeldLeases, 
       break;
     case "acknowledgement":
       leases.acknowledge(message.value.leaseId);
+      break;
+    case "outputRequest":
+      void liveOutput.answer(message.value);
       break;
     default:
       logger.debug({ message: message.case }, "ignored a message that this agent has no use for");

@@ -149,13 +149,15 @@ const jwtSchema = z.strictObject({
 });
 
 /** Who may do what. */
-export const accessSchema = z.strictObject({
-  anonymous: rolesByInstance
-    .default({})
-    .describe("Roles of callers without a token, by instance name; those under `*` are for every instance."),
-  tokens: z.array(tokenSchema).default([]).describe("Static tokens."),
-  jwt: z.array(jwtSchema).default([]).describe("Issuers of JSON Web Tokens that are trusted."),
-});
+export const accessSchema = z
+  .strictObject({
+    anonymous: rolesByInstance
+      .default({})
+      .describe("Roles of callers without a token, by instance name; those under `*` are for every instance."),
+    tokens: z.array(tokenSchema).default([]).describe("Static tokens."),
+    jwt: z.array(jwtSchema).default([]).describe("Issuers of JSON Web Tokens that are trusted."),
+  })
+  .describe("Who may do what. Without it nobody may do anything, but for `npm start` on one's own machine.");
 
 /** The whole file. */
 export const configSchema = z.strictObject({

@@ -17,6 +17,7 @@ import {
 import type { CommandEnd, CommandRun } from "../runner/messages.ts";
 import { errorMessage } from "../system-error.ts";
 import { withTimeLimit } from "../time-limit.ts";
+import type { OutputFiles } from "./live-output.ts";
 import { failedResult } from "./lease-outcome.ts";
 import type { Machine } from "./machine.ts";
 import { setUpInputs, type ReadyAction } from "./set-up-inputs.ts";
@@ -40,6 +41,9 @@ export async function executeLease(
   const metadata = create(ExecutedActionMetadataSchema, { worker: machine.name, workerStartTimestamp: now() });
   if (lease.queuedTimestamp !== undefined) metadata.queuedTimestamp = lease.queuedTimestamp;
   const attempt = work.newAttempt();
+  const outputFiles = { stdoutPath: join(attempt, "stdout"), stderrPath: join(attempt, "stderr") };
+  // Before the command runs: whoever asks early waits for its files rather than being told that there is nothing.
+  machine.liveOutput.begin(lease.leaseId, outputFiles);
   let phase = "setting up the inputs";
   try {
     if (lease.instanceName !== machine.instanceName) {
@@ -54,8 +58,9 @@ export async function executeLease(
 
     phase = "running the command";
     onPhase(Phase.EXECUTING, metadata);
-    const run = commandRun(lease, action, attempt, machine);
+    const run = commandRun(lease, action, outputFiles, machine);
     const end = await machine.runner.run(run, signal);
+    machine.liveOutput.end(lease.leaseId);
     metadata.executionStartTimestamp = timestampFromMs(end.startedAtMs);
     metadata.executionCompletedTimestamp = timestampFromMs(end.endedAtMs);
     metadata.virtualExecutionDuration = durationFromMs(Math.round(end.durationMs));
@@ -80,18 +85,18 @@ export async function executeLease(
   } catch (error) {
     return failedResult(lease.leaseId, phase, signal.aborted ? signal.reason : error);
   } finally {
+    machine.liveOutput.end(lease.leaseId);
     work.discard(attempt);
   }
 }
 
-function commandRun(lease: Lease, action: ReadyAction, attempt: string, { limits }: Machine): CommandRun {
+function commandRun(lease: Lease, action: ReadyAction, outputFiles: OutputFiles, { limits }: Machine): CommandRun {
   const timeoutMs = lease.timeout === undefined ? 0 : durationMs(lease.timeout);
   return {
     arguments: action.arguments,
     environment: action.environment,
     workingDirectory: action.workingDirectory,
-    stdoutPath: join(attempt, "stdout"),
-    stderrPath: join(attempt, "stderr"),
+    ...outputFiles,
     timeoutMs: timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs,
     maxStdioBytes: limits.maxStdioBytes,
   };

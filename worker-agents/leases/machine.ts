@@ -5,6 +5,7 @@ import type { FileCache } from "../inputs/file-cache.ts";
 import type { PlacementMode } from "../inputs/file-placement.ts";
 import type { AgentLimits } from "../limits.ts";
 import type { Runner } from "../runner/runner.ts";
+import type { LiveOutput } from "./live-output.ts";
 import type { WorkDirectory } from "../work-directory.ts";
 
 /** What all leases of an agent share. */
@@ -17,6 +18,7 @@ export interface Machine {
   readonly files: FileCache;
   readonly placement: PlacementMode;
   readonly runner: Runner;
+  readonly liveOutput: LiveOutput;
   readonly work: WorkDirectory;
   readonly limits: AgentLimits;
   readonly logger: Logger;
