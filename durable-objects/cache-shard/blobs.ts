@@ -89,9 +89,9 @@ export function insertInline(
     lastId,
     nowMs - touchIntervalMs,
   );
-  // The others were there before, and were merely touched.
-  const insertedIds = [...written].map(({ bytes_id: id }) => id).filter((id) => id !== null && id > lastId);
-  if (insertedIds.length === 0) return;
+  // Rows that were there before, and were merely touched, have an id below these or none.
+  const ids = [...written].map(({ bytes_id }) => bytes_id);
+  if (ids.length === 0) return;
   sql.exec(
     `INSERT INTO blob_bytes (id, bytes)
      SELECT ?2 + 1 + position, substr(?3, 1 + start, size_bytes)
@@ -100,7 +100,7 @@ export function insertInline(
     digests,
     lastId,
     bytes,
-    JSON.stringify(insertedIds),
+    JSON.stringify(ids),
   );
 }
 

@@ -340,6 +340,26 @@ describe("an upload in parts that breaks off", () => {
     expect(await status(uploadName(bytes))).toEqual({ committed: 0, complete: false });
   });
 
+  test("gives way to a call that begins it anew, which goes on undisturbed", async () => {
+    const resourceName = uploadName(bytes);
+    const { promise: replaced, resolve: proceed } = Promise.withResolvers<undefined>();
+    const slow = clients.byteStream.write(
+      (async function* () {
+        yield* writeRequests(resourceName, bytes.subarray(0, 9 * MIB), { finish: false, chunkBytes: MIB });
+        await replaced;
+        const rest = { offsetBytes: 9 * MIB, finish: false, chunkBytes: MIB };
+        yield* writeRequests(resourceName, bytes.subarray(0, 17 * MIB), rest);
+      })(),
+    );
+    while ((await status(resourceName)).committed < PART_BYTES);
+    expect(await write(resourceName, bytes.subarray(0, 10 * MIB), { finish: false, chunkBytes: MIB })).toBe(PART_BYTES);
+    proceed(undefined);
+    expect(["Aborted", "Unavailable"]).toContain(await codeOf(slow));
+    expect(await write(resourceName, bytes, { offsetBytes: PART_BYTES, chunkBytes: MIB })).toBe(bytes.length);
+    expect((await read(readName(bytes))).equals(bytes)).toBe(true);
+    expect(await objectsOf(bytes)).toBe(1);
+  });
+
   test("survives a broken connection and a restart of the Worker", async () => {
     const dataDirectory = await mkdtemp(join(tmpdir(), "remex-resume-"));
     const blob = randomBytes(25 * MIB);
