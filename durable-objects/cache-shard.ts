@@ -20,7 +20,8 @@ import type {
   UploadRequest,
   UploadSession,
 } from "./cache-shard/rpc.ts";
-import { migrate } from "./cache-shard/schema.ts";
+import { CACHE_SHARD_SCHEMA } from "./cache-shard/schema.ts";
+import { migrate } from "./migrate.ts";
 import { beginUpload, endUpload, findUpload, recordPart } from "./cache-shard/uploads.ts";
 
 /**
@@ -35,7 +36,7 @@ export class CacheShard extends DurableObject<object> {
 
   constructor(ctx: DurableObjectState, env: object) {
     super(ctx, env);
-    migrate(ctx.storage);
+    migrate(ctx.storage, CACHE_SHARD_SCHEMA);
   }
 
   /** The positions, batch by batch, of the digests that are not stored. */

@@ -45,7 +45,7 @@ export class Instance extends DurableObject<Env> {
     this.#service = new InstanceService({
       shard,
       config: instance.config.scheduler,
-      storage: new InstanceStorage(context.storage.sql),
+      storage: new InstanceStorage(context.storage),
       agents: this.#agents,
       watchers: this.#watchers,
       readers: this.#readers,

@@ -2,6 +2,9 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** One JSON object a line, for the platform's log. */
 export const log = {
+  info(fields: Fields, message: string): void {
+    console.info(line("info", fields, message));
+  },
   warn(fields: Fields, message: string): void {
     console.warn(line("warn", fields, message));
   },

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
-import type { HelloSchema, InstanceMessage } from "../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { InstanceMessage } from "../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { openCas } from "./blobs/cas.ts";
 import { Connection } from "./connection/connection.ts";
@@ -11,13 +10,16 @@ import { DirectoryCache } from "./inputs/directory-cache.ts";
 import { FileCache } from "./inputs/file-cache.ts";
 import { safePlacementMode } from "./inputs/file-placement.ts";
 import { executeLease } from "./leases/execute-lease.ts";
-import { HeldLeases } from "./leases/held-leases.ts";
+import { HeldLeases, type Link } from "./leases/held-leases.ts";
 import { LiveOutput } from "./leases/live-output.ts";
 import { Interruption } from "./leases/interruption.ts";
 import type { Machine } from "./leases/machine.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { foundProperties, mergeProperties } from "./platform-properties.ts";
 import { Runner } from "./runner/runner.ts";
+import { askedProperties } from "./shards/asked-properties.ts";
+import { ShardLinks } from "./shards/shard-links.ts";
+import { SharedCapacity } from "./shards/shared-capacity.ts";
 import { WorkDirectory } from "./work-directory.ts";
 
 const DEFAULT_CACHE_BYTES = 10 * 1024 ** 3;
@@ -43,9 +45,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const cas = openCas({ endpoint: options.endpoint, instanceName, token, retryPolicy, callTimeoutMs, maxRequestBytes });
   const runner = new Runner();
   const directories = new DirectoryCache(limits.directoryCacheEntries);
-  const liveOutput = new LiveOutput((message) => {
-    connection.send(message);
-  }, logger);
+  const liveOutput = new LiveOutput(logger);
   const { name } = options;
   const machine: Machine = {
     name,
@@ -61,39 +61,52 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     logger,
   };
 
+  const identity = helloIdentity(options);
+  const capacity = new SharedCapacity(identity.maxActions, identity.platform.properties);
   const leases = new HeldLeases({
     execute: (lease, onPhase, interrupted) => executeLease(lease, machine, onPhase, interrupted),
-    send: (message) => {
-      connection.send(message);
+    admit: (lease, link) => {
+      const admitted = capacity.admit(lease.leaseId, link.shard, askedProperties(lease));
+      if (admitted) links.share(link);
+      return admitted;
+    },
+    onEnd: (leaseId, link) => {
+      capacity.release(leaseId);
+      links.share(link);
     },
     maxMessageBytes: limits.maxMessageBytes,
     progressDelayMs: limits.progressDelayMs,
     logger,
   });
   const { drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS, killSignal = new AbortController().signal } = options;
-  const identity = helloIdentity(options);
   let { onReady } = options;
-  const connection: Connection = new Connection({
-    url: agentSocketUrl(options.endpoint, instanceName),
-    token,
-    reconnect: limits.reconnect,
-    welcomeTimeoutMs: limits.welcomeTimeoutMs,
-    logger,
-    hello: () => ({ ...identity, leaseIds: leases.ids, draining: signal.aborted }),
-    onWelcome: () => {
-      logger.info({ instanceName, placement }, "connected");
-      leases.sendAll();
+  const links: ShardLinks = new ShardLinks({
+    leases,
+    capacity,
+    connect: (shard, { leaseIds, onMessage, onWelcome }) =>
+      new Connection({
+        url: agentSocketUrl(options.endpoint, instanceName, shard),
+        token,
+        reconnect: limits.reconnect,
+        welcomeTimeoutMs: limits.welcomeTimeoutMs,
+        logger,
+        hello: () => ({ ...identity, leaseIds: leaseIds(), draining: signal.aborted }),
+        onWelcome,
+        onMessage,
+      }),
+    onWelcome: ({ shard }) => {
+      logger.info({ instanceName, shard, placement }, "connected");
       onReady?.();
       onReady = undefined;
     },
-    onMessage: (message) => {
-      handleMessage(message, leases, liveOutput, logger);
+    onMessage: (message, link) => {
+      handleMessage(message, link, leases, liveOutput, logger);
     },
   });
 
   runner.start();
   const stopped = new AbortController();
-  const drained = drain(leases, connection, {
+  const drained = drain(leases, links, {
     signal,
     killSignal,
     drainTimeoutMs,
@@ -103,7 +116,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     stopped.abort();
   });
   try {
-    await Promise.all([connection.run(stopped.signal), drained]);
+    await Promise.all([links.run(stopped.signal), drained]);
   } finally {
     leases.interruptAll(new Interruption("killed", "the agent stops"));
     await leases.whenNoneRuns(AbortSignal.timeout(KILL_TIMEOUT_MS));
@@ -116,13 +129,14 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 /** Acts on a message of the object. */
 function handleMessage(
   message: InstanceMessage["message"],
+  link: Link,
   leases: HeldLeases,
   liveOutput: LiveOutput,
   logger: Logger,
 ): void {
   switch (message.case) {
     case "lease":
-      leases.accept(message.value);
+      leases.accept(message.value, link);
       break;
     case "cancel":
       leases.cancel(message.value.leaseId, message.value.reason);
@@ -131,7 +145,7 @@ function handleMessage(
       leases.acknowledge(message.value.leaseId);
       break;
     case "outputRequest":
-      void liveOutput.answer(message.value);
+      void liveOutput.answer(message.value, link);
       break;
     default:
       logger.debug({ message: message.case }, "ignored a message that this agent has no use for");
@@ -139,12 +153,7 @@ function handleMessage(
 }
 
 /** What Hello says of this agent every time. */
-function helloIdentity({
-  name,
-  version,
-  properties = [],
-  maxActions,
-}: AgentOptions): MessageInitShape<typeof HelloSchema> {
+function helloIdentity({ name, version, properties = [], maxActions }: AgentOptions) {
   return {
     agentId: randomUUID(),
     name,
@@ -154,7 +163,9 @@ function helloIdentity({
   };
 }
 
-function agentSocketUrl(endpoint: URL, instanceName: string): URL {
+function agentSocketUrl(endpoint: URL, instanceName: string, shard: number): URL {
   const base = endpoint.href.replace(/\/$/, "").replace(/^http/, "ws");
-  return new URL(`${base}/v1/instances/${encodeURIComponent(instanceName)}/agent`);
+  return new URL(
+    `${base}/v1/instances/${encodeURIComponent(instanceName)}/agent${shard === 0 ? "" : `?shard=${shard}`}`,
+  );
 }

@@ -1,9 +1,7 @@
-import { create, toBinary } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
-import { AgentMessageSchema } from "../protos/gen/remex/agent/v1/agent_pb.ts";
-import type { Connection } from "./connection/connection.ts";
 import type { HeldLeases } from "./leases/held-leases.ts";
 import { Interruption } from "./leases/interruption.ts";
+import type { ShardLinks } from "./shards/shard-links.ts";
 
 export interface DrainOptions {
   /** Aborts when the agent is to drain. */
@@ -16,15 +14,15 @@ export interface DrainOptions {
 }
 
 /** Waits until the agent is to stop, and then until it may: when it has drained, or is to stop at once. */
-export async function drain(leases: HeldLeases, connection: Connection, options: DrainOptions): Promise<void> {
+export async function drain(leases: HeldLeases, links: ShardLinks, options: DrainOptions): Promise<void> {
   const { signal, killSignal, drainTimeoutMs, acknowledgementTimeoutMs, logger } = options;
   const within = (ms: number): AbortSignal => AbortSignal.any([killSignal, AbortSignal.timeout(ms)]);
 
   await aborted(AbortSignal.any([signal, killSignal]));
   if (killSignal.aborted) return;
-  logger.info({ running: leases.ids.length, drainTimeoutMs }, "draining");
+  logger.info({ running: leases.size, drainTimeoutMs }, "draining");
   leases.refuseNew(new Interruption("handed-back", "the agent is draining"));
-  connection.send(toBinary(AgentMessageSchema, create(AgentMessageSchema, { message: { case: "drain", value: {} } })));
+  links.sendAll({ case: "drain", value: {} });
   await leases.whenNoneRuns(within(drainTimeoutMs));
   const late = `the agent stops, and the action did not end within ${drainTimeoutMs / 1000} s`;
   leases.interruptAll(new Interruption("handed-back", late));

@@ -149,7 +149,8 @@ export class Effects {
         return;
       case "agent_removed":
         this.#parts.conversations.forget(decision.agentId);
-        log.warn({ agent: decision.agentId, why: decision.why }, "agent removed");
+        if (decision.lost) log.warn({ agent: decision.agentId, why: decision.why }, "agent lost");
+        else log.info({ agent: decision.agentId, why: decision.why }, "agent gone");
         return;
       case "forget":
         storage.removeExecution(decision.executionId);

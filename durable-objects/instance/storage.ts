@@ -6,6 +6,7 @@ import {
   type ExecutionRequest,
   ExecutionRequestSchema,
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import { migrate } from "../migrate.ts";
 import type { EndedSnapshot } from "../scheduler/snapshot.ts";
 import { requestFacts } from "./records.ts";
 
@@ -19,6 +20,37 @@ export interface JoinedOperation {
 /** SQLite's row limit is 2 MB (a platform limit); a request or an end that comes near it is refused by the callers. */
 export const MAX_ROW_BYTES = 1_900_000;
 
+/** The steps that lead from an empty database to the present schema. */
+const INSTANCE_SCHEMA: readonly string[] = [
+  `
+  CREATE TABLE executions (
+    execution_id TEXT PRIMARY KEY,
+    request BLOB NOT NULL,
+    record BLOB NOT NULL,
+    ended_at_ms INTEGER,
+    spent INTEGER
+  ) WITHOUT ROWID;
+
+  CREATE TABLE joined_operations (
+    operation_id TEXT PRIMARY KEY,
+    execution_id TEXT NOT NULL,
+    error BLOB
+  ) WITHOUT ROWID;
+  CREATE INDEX joined_operations_by_execution ON joined_operations (execution_id);
+
+  CREATE TABLE agents (
+    agent_id TEXT PRIMARY KEY,
+    hello BLOB NOT NULL
+  ) WITHOUT ROWID;
+
+  -- When deadlines began to run that nothing else tells.
+  CREATE TABLE clocks (
+    name TEXT PRIMARY KEY,
+    since_ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  `,
+];
+
 /**
  * The Instance object's tables. Every row is a protobuf message, so that fields can be added while rows of the previous
  * version are there. Writes are billed by the row: a plain execution costs four in its life (queued, leased, ended,
@@ -27,19 +59,9 @@ export const MAX_ROW_BYTES = 1_900_000;
 export class InstanceStorage {
   readonly #sql: SqlStorage;
 
-  constructor(sql: SqlStorage) {
-    this.#sql = sql;
-    sql.exec(`
-      CREATE TABLE IF NOT EXISTS executions (
-        execution_id TEXT PRIMARY KEY, request BLOB NOT NULL, record BLOB NOT NULL, ended_at_ms INTEGER, spent INTEGER
-      ) WITHOUT ROWID;
-      CREATE TABLE IF NOT EXISTS joined_operations (
-        operation_id TEXT PRIMARY KEY, execution_id TEXT NOT NULL, error BLOB
-      ) WITHOUT ROWID;
-      CREATE INDEX IF NOT EXISTS joined_operations_by_execution ON joined_operations (execution_id);
-      CREATE TABLE IF NOT EXISTS agents (agent_id TEXT PRIMARY KEY, hello BLOB NOT NULL) WITHOUT ROWID;
-      CREATE TABLE IF NOT EXISTS clocks (name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID;
-    `);
+  constructor(storage: DurableObjectStorage) {
+    migrate(storage, INSTANCE_SCHEMA);
+    this.#sql = storage.sql;
   }
 
   addExecution(executionId: string, request: ExecutionRequest, record: ExecutionRecord): void {

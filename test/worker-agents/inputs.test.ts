@@ -71,7 +71,7 @@ describe("an input tree", () => {
   });
 
   it("that several actions want at once is fetched once", async () => {
-    const { peer, connection } = await startAgent();
+    const { peer, connection } = await startAgent({ maxActions: 3 });
     const { promise, resolve } = Promise.withResolvers<undefined>();
     peer.cas.gate = promise.then();
     const lease = leaseOf(peer, { inputs: { large: "y".repeat(2_000_000) }, command: shell("wc -c < large") });

@@ -6,6 +6,7 @@ import {
   InstanceMessageSchema,
   type HelloSchema,
   type InstanceMessage,
+  type Welcome,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { backoffMs, sleep, type Backoff } from "../backoff.ts";
 import { errorMessage } from "../system-error.ts";
@@ -32,7 +33,7 @@ export interface ConnectionOptions {
   /** The first message of each socket. */
   hello(): MessageInitShape<typeof HelloSchema>;
   /** After each Welcome: now messages can be sent. */
-  onWelcome(): void;
+  onWelcome(welcome: Welcome): void;
   onMessage(message: InstanceMessage["message"]): void;
 }
 
@@ -94,7 +95,7 @@ export class Connection {
             session.welcomedAt = performance.now();
             this.#everWelcomed = true;
             this.#welcomed = socket;
-            this.#options.onWelcome();
+            this.#options.onWelcome(message.value);
           } else if (message !== undefined) {
             this.#options.onMessage(message);
           }

@@ -14,17 +14,27 @@ import { Interruption } from "./interruption.ts";
 /** Beyond this the object has lost count: it learns so by a failure. */
 const MAX_HELD_LEASES = 10_000;
 
+/** The connection to a scheduler shard, through which leases come and their results go. */
+export interface Link {
+  readonly shard: number;
+  /** Sends an encoded AgentMessage, or loses it where there is no connection. */
+  send(message: Uint8Array): void;
+}
+
 export interface HeldLeasesOptions {
   /** Runs a lease to its result; never rejects. */
   readonly execute: (lease: Lease, onPhase: OnPhase, signal: AbortSignal) => Promise<LeaseResult>;
-  /** Sends an encoded AgentMessage, or loses it where there is no connection. */
-  readonly send: (message: Uint8Array) => void;
+  /** Whether there is room for the lease; if so, it is taken until `onEnd`. */
+  readonly admit: (lease: Lease, link: Link) => boolean;
+  /** The lease runs no more, or never did for want of room. */
+  readonly onEnd: (leaseId: string, link: Link) => void;
   readonly maxMessageBytes: number;
   readonly progressDelayMs: number;
   readonly logger: Logger;
 }
 
 interface HeldLease {
+  readonly link: Link;
   readonly interrupt: AbortController;
   /** The encoded message about the phase that it is in. */
   progress?: () => Uint8Array;
@@ -47,25 +57,35 @@ export class HeldLeases {
     this.#options = options;
   }
 
-  /** For Hello. */
-  get ids(): string[] {
-    return [...this.#leases.keys()];
+  /** How many there are. */
+  get size(): number {
+    return this.#leases.size;
+  }
+
+  /** Those of a shard, for its Hello. */
+  idsOf(link: Link): string[] {
+    return [...this.#leases].filter(([, held]) => held.link === link).map(([leaseId]) => leaseId);
   }
 
   /** Starts a lease, unless it is held already. */
-  accept(lease: Lease): void {
+  accept(lease: Lease, link: Link): void {
     const { leaseId } = lease;
     const held = this.#leases.get(leaseId);
     if (held !== undefined) {
-      if (held.result !== undefined) this.#options.send(held.result);
+      if (held.result !== undefined) link.send(held.result);
       return;
     }
     if (this.#leases.size >= MAX_HELD_LEASES) {
-      this.#options.send(encodeResult(tooManyLeases(leaseId)));
+      link.send(encodeResult(tooManyLeases(leaseId)));
       return;
     }
-    const fresh: HeldLease = { interrupt: new AbortController() };
+    const fresh: HeldLease = { link, interrupt: new AbortController() };
     this.#leases.set(leaseId, fresh);
+    if (!this.#options.admit(lease, link)) {
+      this.#options.onEnd(leaseId, link);
+      this.#end(fresh, encodeResult(busy(leaseId)));
+      return;
+    }
     if (this.#refusal !== undefined) fresh.interrupt.abort(this.#refusal);
     void this.#run(lease, fresh);
   }
@@ -83,11 +103,11 @@ export class HeldLeases {
     this.#changed();
   }
 
-  /** On a new connection: says how each lease stands. */
-  sendAll(): void {
-    for (const { result, progress } of this.#leases.values()) {
-      const message = result ?? progress?.();
-      if (message !== undefined) this.#options.send(message);
+  /** On a new connection: says how each of its leases stands. */
+  sendAll(link: Link): void {
+    for (const { link: own, progress, result } of this.#leases.values()) {
+      const message = own === link ? (result ?? progress?.()) : undefined;
+      if (message !== undefined) link.send(message);
     }
   }
 
@@ -113,7 +133,7 @@ export class HeldLeases {
   }
 
   async #run(lease: Lease, held: HeldLease): Promise<void> {
-    const { execute, send, maxMessageBytes, progressDelayMs, logger } = this.#options;
+    const { execute, onEnd, maxMessageBytes, progressDelayMs, logger } = this.#options;
     const { leaseId, attempt } = lease;
     logger.debug({ leaseId, attempt, action: lease.actionDigest?.hash }, "lease begins");
     const onPhase: OnPhase = (phase, metadata) => {
@@ -125,7 +145,7 @@ export class HeldLeases {
       held.progress = progress;
       clearTimeout(held.progressTimer);
       held.progressTimer = setTimeout(() => {
-        send(progress());
+        held.link.send(progress());
       }, progressDelayMs);
     };
     const result = await execute(lease, onPhase, held.interrupt.signal);
@@ -133,8 +153,14 @@ export class HeldLeases {
     log(logger, result);
     let message = encodeResult(result);
     if (message.length > maxMessageBytes) message = encodeResult(tooLarge(leaseId, message.length, maxMessageBytes));
+    onEnd(leaseId, held.link);
+    this.#end(held, message);
+  }
+
+  /** Keeps the result until the object has it. */
+  #end(held: HeldLease, message: Uint8Array): void {
     held.result = message;
-    send(message);
+    held.link.send(message);
     this.#changed();
   }
 
@@ -164,6 +190,14 @@ function log(logger: Logger, { leaseId, outcome, status }: LeaseResult): void {
 
 function encodeResult(result: LeaseResult): Uint8Array {
   return toBinary(AgentMessageSchema, create(AgentMessageSchema, { message: { case: "result", value: result } }));
+}
+
+function busy(leaseId: string): LeaseResult {
+  return create(LeaseResultSchema, {
+    leaseId,
+    outcome: Outcome.BUSY,
+    status: { code: Code.ResourceExhausted, message: "the agent is full with leases of other scheduler shards" },
+  });
 }
 
 function tooManyLeases(leaseId: string): LeaseResult {

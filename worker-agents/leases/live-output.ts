@@ -7,6 +7,7 @@ import {
   OutputRequest_Stream as Stream,
   type OutputRequest,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { Link } from "./held-leases.ts";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
 
 /** How often a file is looked at whose reader has read all of it. */
@@ -29,13 +30,11 @@ export interface OutputFiles {
  * once, by what there is after its offset, as soon as there is anything.
  */
 export class LiveOutput {
-  readonly #send: (message: Uint8Array) => void;
   readonly #logger: Logger;
   readonly #running = new Map<string, OutputFiles>();
   #waiting = 0;
 
-  constructor(send: (message: Uint8Array) => void, logger: Logger) {
-    this.#send = send;
+  constructor(logger: Logger) {
     this.#logger = logger;
   }
 
@@ -48,7 +47,7 @@ export class LiveOutput {
     this.#running.delete(leaseId);
   }
 
-  async answer({ leaseId, limit, offset, requestId, stream }: OutputRequest): Promise<void> {
+  async answer({ leaseId, limit, offset, requestId, stream }: OutputRequest, link: Link): Promise<void> {
     let data = new Uint8Array();
     if (this.#waiting < MAX_WAITING) {
       this.#waiting += 1;
@@ -62,7 +61,7 @@ export class LiveOutput {
       }
     }
     const value = { requestId, offset, data, end: data.length === 0 };
-    this.#send(toBinary(AgentMessageSchema, create(AgentMessageSchema, { message: { case: "output", value } })));
+    link.send(toBinary(AgentMessageSchema, create(AgentMessageSchema, { message: { case: "output", value } })));
   }
 
   /** What is in the file after `offset`; empty once the command has ended. */
