@@ -1,4 +1,4 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ActionResultSchema,
@@ -11,12 +11,16 @@ import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
 import type { ConfiguredInstance } from "../config/config.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
+import { parseMessage } from "../errors/parse-message.ts";
 import { log } from "../log.ts";
 import { isComplete } from "./completeness.ts";
 import { validateActionResult } from "./validate-action-result.ts";
 
 /** SQLite in an object takes rows of up to 2 MB. */
 const MAX_ACTION_RESULT_BYTES = 1_900_000;
+
+/** How it is said of a result that it can't be used. Any other error says nothing about the result. */
+const FAULTS_OF_RESULT: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.ResourceExhausted]);
 
 /** The results of actions, of one instance. */
 export interface ActionCache {
@@ -54,11 +58,11 @@ class CompleteActionCache implements ActionCache {
     const bytes = await this.#shards.getActionResult(this.#instance, actionDigest);
     if (bytes === undefined) return undefined;
     try {
-      const result = fromBinary(ActionResultSchema, bytes);
+      const result = parseMessage(ActionResultSchema, bytes, "what is stored");
       const references = validateActionResult(result, actionDigest.digestFunction);
       return (await isComplete(references, this.#blobs)) ? result : undefined;
     } catch (error) {
-      if (error instanceof ConnectError && error.code !== Code.InvalidArgument) throw error;
+      if (!(error instanceof ConnectError && FAULTS_OF_RESULT.has(error.code))) throw error;
       log.error({ instance: this.#instance, action: digestKey(actionDigest), error }, "a stored action result is bad");
       return undefined;
     }

@@ -1,10 +1,14 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import { TreeSchema, type Directory } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { BlobStore } from "../blob-store/blob-store.ts";
+import { chunkBySize } from "../bytes/chunk.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
-import { digestFromWire, type Digest } from "../digest/digest.ts";
+import { digestFromWire, digestKey, type Digest } from "../digest/digest.ts";
+import { parseMessage } from "../errors/parse-message.ts";
 import { walkTree } from "../trees/walk-tree.ts";
 import type { ActionResultReferences } from "./validate-action-result.ts";
+
+/** How much of Trees is read at once; a larger one is read by itself. */
+const MAX_READ_BYTES = 8 << 20;
 
 /**
  * Whether every blob that an ActionResult needs is stored, those that its Trees and Directories name included. Without
@@ -25,14 +29,16 @@ export async function isComplete(references: ActionResultReferences, blobs: Blob
 
 /** The files of all of the trees, or undefined if one of the trees is missing. */
 async function filesOfTrees(digests: readonly Digest[], blobs: BlobStore): Promise<Digest[] | undefined> {
-  if (digests.length === 0) return [];
   const files: Digest[] = [];
-  for (const [position, bytes] of (await blobs.readBatch(digests)).entries()) {
-    const digest = digests[position];
-    if (bytes === undefined || digest === undefined) return undefined;
-    const tree = fromBinary(TreeSchema, bytes);
-    for (const directory of tree.root === undefined ? tree.children : [tree.root, ...tree.children]) {
-      files.push(...filesOf(directory, digest.digestFunction));
+  for (const batch of chunkBySize(digests, ({ sizeBytes }) => sizeBytes, MAX_READ_BYTES)) {
+    const trees = await blobs.readBatch(batch);
+    for (const [position, digest] of batch.entries()) {
+      const bytes = trees[position];
+      if (bytes === undefined) return undefined;
+      const { root, children } = parseMessage(TreeSchema, bytes, `blob ${digestKey(digest)}`);
+      for (const directory of root === undefined ? children : [root, ...children]) {
+        files.push(...filesOf(directory, digest.digestFunction));
+      }
     }
   }
   return files;

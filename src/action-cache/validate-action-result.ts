@@ -13,9 +13,12 @@ export interface ActionResultReferences {
   readonly rootDirectories: readonly Digest[];
 }
 
+/** A Tree is read whole to see that what it names is stored. This one would be of some 600,000 files. */
+const MAX_TREE_BYTES = 64 << 20;
+
 /**
  * Checks the structure of an ActionResult, as it came or as it was stored.
- * @throws ConnectError INVALID_ARGUMENT naming the field that is wrong.
+ * @throws ConnectError INVALID_ARGUMENT naming the field that is wrong, RESOURCE_EXHAUSTED naming a Tree that is too large.
  */
 export function validateActionResult(result: ActionResult, digestFunction: DigestFunction): ActionResultReferences {
   const blobs: Digest[] = [];
@@ -48,7 +51,17 @@ export function validateActionResult(result: ActionResult, digestFunction: Diges
     if (directory.treeDigest === undefined && directory.rootDirectoryDigest === undefined) {
       throw invalid(`${field} has neither tree_digest nor root_directory_digest`);
     }
-    if (directory.treeDigest !== undefined) trees.push(parse(directory.treeDigest, `${field}.tree_digest`));
+    if (directory.treeDigest !== undefined) {
+      const tree = parse(directory.treeDigest, `${field}.tree_digest`);
+      if (tree.sizeBytes > MAX_TREE_BYTES) {
+        throw new ConnectError(
+          `${field}.tree_digest is of ${tree.sizeBytes} bytes; at most ${MAX_TREE_BYTES} are cached: ` +
+            `split the output directory`,
+          Code.ResourceExhausted,
+        );
+      }
+      trees.push(tree);
+    }
     if (directory.rootDirectoryDigest !== undefined) {
       rootDirectories.push(parse(directory.rootDirectoryDigest, `${field}.root_directory_digest`));
     }

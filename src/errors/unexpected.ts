@@ -7,7 +7,8 @@ import { log } from "../log.ts";
  */
 export function reportedError(error: unknown): ConnectError {
   if (error instanceof ConnectError) {
-    if (error.cause !== undefined) log.warn({ error }, "a call failed");
+    // What a client did wrong is of no interest here; what went wrong behind us is.
+    if (error.cause !== undefined && error.code !== Code.InvalidArgument) log.warn({ error }, "a call failed");
     return error;
   }
   const id = crypto.randomUUID();

@@ -1,4 +1,3 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   DirectorySchema,
@@ -6,6 +5,7 @@ import {
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { BlobStore } from "../blob-store/blob-store.ts";
 import { digestFromWire, digestKey, type Digest } from "../digest/digest.ts";
+import { parseMessage } from "../errors/parse-message.ts";
 
 /** How much is read at once: enough to make rounds few, little enough for an isolate that serves others too. */
 const MAX_READ_BYTES = 2 << 20;
@@ -41,7 +41,8 @@ export async function* walkTree(
     const contents = await blobs.readBatch(batch);
     for (const [position, digest] of batch.entries()) {
       const bytes = contents[position];
-      const directory = bytes === undefined ? undefined : parseDirectory(digest, bytes);
+      const directory =
+        bytes === undefined ? undefined : parseMessage(DirectorySchema, bytes, `blob ${digestKey(digest)}`);
       for (const child of directory?.directories ?? []) {
         enqueue(digestFromWire(digest.digestFunction, child.digest, `digest of directory ${child.name}`));
       }
@@ -65,18 +66,4 @@ function takeBatch(queue: readonly Digest[], start: number): Digest[] {
     end++;
   }
   return queue.slice(start, end);
-}
-
-function parseDirectory(digest: Digest, bytes: Uint8Array): Directory {
-  try {
-    return fromBinary(DirectorySchema, bytes);
-  } catch (error) {
-    throw new ConnectError(
-      `blob ${digestKey(digest)} is not a Directory message`,
-      Code.InvalidArgument,
-      undefined,
-      undefined,
-      error,
-    );
-  }
 }

@@ -70,3 +70,10 @@ describe("is refused, naming the field", () => {
     expect(act).toThrow(expected);
   });
 });
+
+test("a Tree that is too large to be read is refused by its size", () => {
+  const treeDigest = { hash: "0".repeat(64), sizeBytes: (64n << 20n) + 1n };
+  const act = () => validate({ outputDirectories: [{ path: "a", treeDigest }] });
+  expect(act).toThrow(expect.objectContaining({ code: Code.ResourceExhausted }));
+  expect(act).toThrow("output_directories[0].tree_digest is of 67108865 bytes");
+});
