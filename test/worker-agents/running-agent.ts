@@ -48,6 +48,8 @@ export async function startAgent(overrides: Partial<AgentOptions> = {}, peer?: A
       name: "test-agent",
       version: "0",
       workDirectory,
+      // Whatever the number of CPUs.
+      maxActions: 8,
       logger: SILENT,
       killSignal: kill.signal,
       ...overrides,
