@@ -1,9 +1,11 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { finished } from "node:stream";
 import { Code } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { ClientCall } from "./client-call.ts";
 import { FrameError, FrameScanner } from "./frames.ts";
 import { formatGrpcTimeout } from "./grpc-timeout.ts";
+import type { RequestSource } from "./held-request.ts";
 import type { BridgeLimits } from "./limits.ts";
 import { toGrpcWebRequest } from "./metadata.ts";
 import { readResponseHead } from "./response-head.ts";
@@ -21,13 +23,14 @@ export interface CallContext {
 /**
  * Carries a call to the endpoint and back: bytes are moved as they come, in both directions at once and each at the pace
  * of its slower side, and the trailer frame becomes the trailers.
+ * @param request is read from its beginning, where some of it was looked at before
  */
-export function carryCall(call: ClientCall, context: CallContext): void {
+export function carryCall(call: ClientCall, context: CallContext, request: RequestSource = call): void {
   const upstreamCall = startUpstreamCall(call, call.path, context);
   call.onceOver(() => {
     upstreamCall.abort();
   });
-  sendRequest(call, upstreamCall);
+  sendRequest(call, upstreamCall, request);
   upstreamCall.response.then(
     (response) => {
       passResponse(call, response, context);
@@ -38,25 +41,29 @@ export function carryCall(call: ClientCall, context: CallContext): void {
   );
 }
 
-/**
- * Starts a request to the endpoint on behalf of `call`, with its metadata and what is left of its time. The caller ends it
- * with the call.
- */
-export function startUpstreamCall(call: ClientCall, path: string, { upstream }: CallContext): UpstreamCall {
-  const headers = toGrpcWebRequest(call.metadata);
-  if (call.remainingMs !== undefined) {
-    headers["grpc-timeout"] = formatGrpcTimeout(call.remainingMs);
+/** On whose behalf the bridge calls: a client's call, or what several have in common. */
+export interface Caller {
+  readonly metadata: IncomingHttpHeaders;
+  /** What is left of its time; undefined without a deadline. */
+  readonly remainingMs: number | undefined;
+}
+
+/** Starts a request to the endpoint with the caller's metadata and what is left of its time. Whoever starts it ends it. */
+export function startUpstreamCall(caller: Caller, path: string, { upstream }: CallContext): UpstreamCall {
+  const headers = toGrpcWebRequest(caller.metadata);
+  if (caller.remainingMs !== undefined) {
+    headers["grpc-timeout"] = formatGrpcTimeout(caller.remainingMs);
   }
   return upstream.call(path, headers);
 }
 
 /** Moves the request's frames to the endpoint. */
-export function sendRequest(call: ClientCall, { requestBody }: UpstreamCall): void {
+export function sendRequest(call: ClientCall, { requestBody }: UpstreamCall, request: RequestSource = call): void {
   const frames = new FrameScanner();
   const resume = (): void => {
-    call.resumeRequest();
+    request.resumeRequest();
   };
-  call.readRequest(
+  request.readRequest(
     (chunk) => {
       const fault = faultOf(frames, chunk);
       if (fault !== undefined) {

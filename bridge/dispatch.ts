@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { Code } from "@connectrpc/connect";
-import { type CallContext, carryCall } from "./call.ts";
+import type { CallContext } from "./call.ts";
+import { createCarriers } from "./carriers.ts";
 import { ClientCall } from "./client-call.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import type { LocalServices } from "./local-services.ts";
 import { isGrpc } from "./metadata.ts";
-import { carryExecution, isExecution } from "./resume-execution.ts";
 import { codeOf } from "./trailers.ts";
 
 /** `/{package.Service}/{Method}`, and nothing that could lead elsewhere on the endpoint. */
@@ -20,7 +20,18 @@ export function createDispatcher(
   answerLocally: LocalServices,
 ): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
   const { limits, logger } = context;
+  const carrierOf = createCarriers(context);
   let calls = 0;
+
+  /** Never rejects. */
+  async function carry(call: ClientCall): Promise<void> {
+    try {
+      await carrierOf(call)(call);
+    } catch (error) {
+      logger.error({ err: error, path: call.path }, "a call failed in the bridge");
+      call.fail(Code.Internal, "the bridge failed; its log says how");
+    }
+  }
 
   return (stream, headers) => {
     stream.on("error", (error) => {
@@ -52,23 +63,9 @@ export function createDispatcher(
         calls--;
       });
       logEnd(call, context);
-      void carry(call, context);
+      void carry(call);
     }
   };
-}
-
-/** Never rejects. */
-async function carry(call: ClientCall, context: CallContext): Promise<void> {
-  try {
-    if (isExecution(call.path)) {
-      await carryExecution(call, context);
-    } else {
-      carryCall(call, context);
-    }
-  } catch (error) {
-    context.logger.error({ err: error, path: call.path }, "a call failed in the bridge");
-    call.fail(Code.Internal, "the bridge failed; its log says how");
-  }
 }
 
 function logEnd(call: ClientCall, { logger }: CallContext): void {

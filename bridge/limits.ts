@@ -12,6 +12,18 @@ export interface BridgeLimits {
   readonly maxTrailerBytes: number;
   /** What a client may send of one call before the endpoint has taken it: so much memory a call at most. */
   readonly streamWindowBytes: number;
+  /**
+   * How long a small ByteStream.Write or Read waits at most for others to be sent with, while some are on their way; 0
+   * sends each alone.
+   */
+  readonly batchWindowMs: number;
+  /** The largest blob that is sent with others. */
+  readonly batchBlobBytes: number;
+  /** Blobs in one BatchUpdateBlobs or BatchReadBlobs, and their bytes in all. */
+  readonly batchBlobs: number;
+  readonly batchBytes: number;
+  /** Batches of one kind, instance and caller on their way at once; at the limit, blobs wait for one to come back. */
+  readonly batchesInFlight: number;
   /** How long an unused connection to the endpoint is kept. */
   readonly upstreamIdleMs: number;
   /** How long the endpoint may be silent in an Execute or WaitExecution; it repeats itself every 15 s at least. */
@@ -34,6 +46,14 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   maxMessageBytes: 64 * 1024 * 1024,
   maxTrailerBytes: 256 * 1024,
   streamWindowBytes: 256 * 1024,
+  batchWindowMs: 3,
+  // What the Worker keeps in a row of its index, unless told otherwise. Each larger blob is an object of its own, of which
+  // a request stores six at a time: those are quicker alone.
+  batchBlobBytes: 16 * 1024,
+  batchBlobs: 500,
+  // Half of what the Worker takes.
+  batchBytes: 2 * 1024 * 1024,
+  batchesInFlight: 16,
   // Less than the 5 s after which workerd closes an idle connection, so that no call meets one that is being closed.
   upstreamIdleMs: 4000,
   executionSilenceMs: 45_000,

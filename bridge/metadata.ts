@@ -44,6 +44,12 @@ export function isGrpc(contentType: string | undefined): boolean {
   return contentType !== undefined && GRPC.test(contentType);
 }
 
+/** Whether the messages are protobuf: the format that is meant where none is named. */
+export function isGrpcProto(contentType: string | undefined): boolean {
+  const [whole, format = "+proto"] = GRPC.exec(contentType ?? "") ?? [];
+  return whole !== undefined && format.toLowerCase() === "+proto";
+}
+
 export function isGrpcWeb(contentType: string | undefined): boolean {
   return contentType !== undefined && GRPC_WEB.test(contentType);
 }
@@ -70,7 +76,8 @@ export function toGrpcResponse(headers: IncomingHttpHeaders): OutgoingHttpHeader
   };
 }
 
-function passedOn(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+/** Those headers that are about the call, as they are. */
+export function passedOn(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   const passed: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined && !name.startsWith(":") && !HOP_BY_HOP.has(name) && !ABOUT_THE_BODY.has(name)) {

@@ -12,16 +12,11 @@ import type { BridgeLimits } from "./limits.ts";
 import { pause } from "./pause.ts";
 import { readResponseHead } from "./response-head.ts";
 import { codeOf, type Trailers } from "./trailers.ts";
+import { pathOf } from "./unary-call.ts";
 import type { UpstreamCall } from "./upstream.ts";
 import { cutOff, describeError, malformedResponse, unreachable } from "./upstream-failure.ts";
 
-const EXECUTE = `/${Execution.typeName}/${Execution.method.execute.name}`;
-const WAIT_EXECUTION = `/${Execution.typeName}/${Execution.method.waitExecution.name}`;
-
-/** Whether the method at `path` answers with a stream of an operation's updates. */
-export function isExecution(path: string): boolean {
-  return path === EXECUTE || path === WAIT_EXECUTION;
-}
+const WAIT_EXECUTION = pathOf(Execution.method.waitExecution);
 
 /** What is known of the operation after the attempts so far. */
 interface Progress {

@@ -1,4 +1,5 @@
-import { Code } from "@connectrpc/connect";
+import { Code, encodeBinaryHeader } from "@connectrpc/connect";
+import { type Status, StatusSchema } from "../protos/gen/google/rpc/status_pb.ts";
 import { FrameError, TRAILERS_FLAG } from "./frames.ts";
 import { isHopByHop } from "./metadata.ts";
 
@@ -8,9 +9,21 @@ import { isHopByHop } from "./metadata.ts";
  */
 export type Trailers = Readonly<Record<string, string>>;
 
+export const OK_TRAILERS: Trailers = { "grpc-status": "0" };
+
 /** The trailers of a status that the bridge gives itself. */
 export function statusTrailers(code: Code, message: string): Trailers {
   return { "grpc-status": String(code), "grpc-message": encodeStatusMessage(message) };
+}
+
+/** The trailers of a call that ends with a status which the endpoint gave in a message. */
+export function trailersOfStatus(status: Status): Trailers {
+  const { code, message, details } = status;
+  return {
+    "grpc-status": String(code),
+    ...(message !== "" && { "grpc-message": encodeStatusMessage(message) }),
+    ...(details.length > 0 && { "grpc-status-details-bin": encodeBinaryHeader(status, StatusSchema) }),
+  };
 }
 
 /** Percent-encodes as the gRPC protocol wants of `grpc-message`: all but printable ASCII, and the percent sign. */

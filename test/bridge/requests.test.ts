@@ -75,7 +75,7 @@ describe("a deadline", () => {
       });
     });
     const session = connect((await startTestBridge(endpoint)).port);
-    const { trailers } = await endingOf(open(session, { ":path": PATH, "grpc-timeout": "30m" }));
+    const { trailers } = await endingOf(open(session, { ":path": PATH, "grpc-timeout": "30m" }).end(MESSAGE));
     expect(trailers["grpc-status"]).toBe(String(Code.DeadlineExceeded));
     expect(trailers["grpc-message"]).toContain("30 ms");
     await aborted.promise;

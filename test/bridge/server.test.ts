@@ -57,7 +57,7 @@ describe("closing", () => {
       });
     });
     const bridge = await startTestBridge(endpoint, { shutdownGraceMs: 20 });
-    open(connect(bridge.port), { ":path": PATH });
+    open(connect(bridge.port), { ":path": PATH }).end(encodeFrame(new Uint8Array()));
     await called.promise;
     await bridge.close();
     await aborted.promise;

@@ -1,0 +1,107 @@
+import type { OutgoingHttpHeaders } from "node:http";
+import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type CallContext, type Caller, startUpstreamCall } from "./call.ts";
+import type { ClientCall } from "./client-call.ts";
+import { encodeFrame, FrameError, FrameReader, TRAILERS_FLAG } from "./frames.ts";
+import { readResponseHead } from "./response-head.ts";
+import { codeOf, OK_TRAILERS, readTrailerFrame, type Trailers } from "./trailers.ts";
+import type { UpstreamCall } from "./upstream.ts";
+import { cutOff, describeError, malformedResponse, unreachable } from "./upstream-failure.ts";
+
+/** How the endpoint answered a call that has one response message. */
+export interface UnaryAnswer<Message> {
+  readonly headers: OutgoingHttpHeaders;
+  /** Undefined unless the status is OK. */
+  readonly message: Message | undefined;
+  readonly trailers: Trailers;
+}
+
+export function pathOf({ parent, name }: { parent: { typeName: string }; name: string }): string {
+  return `/${parent.typeName}/${name}`;
+}
+
+/** Calls a unary method of the endpoint. Never rejects. */
+export async function callUnary<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  request: MessageShape<I>,
+  caller: Caller,
+  context: CallContext,
+  signal: AbortSignal,
+): Promise<UnaryAnswer<MessageShape<O>>> {
+  const upstreamCall = startUpstreamCall(caller, pathOf(method), context);
+  const abort = (): void => {
+    upstreamCall.abort();
+  };
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  upstreamCall.requestBody.end(encodeFrame(toBinary(method.input, request)));
+  const answer = await readUnaryAnswer(upstreamCall, method.output, context);
+  signal.removeEventListener("abort", abort);
+  return answer;
+}
+
+/** Reads the response of a call that has one message. Never rejects: what goes wrong is a status. */
+export async function readUnaryAnswer<O extends DescMessage>(
+  upstreamCall: UpstreamCall,
+  schema: O,
+  { upstream: { endpoint }, limits }: CallContext,
+): Promise<UnaryAnswer<MessageShape<O>>> {
+  const reader = new FrameReader(limits.maxMessageBytes);
+  let headers: OutgoingHttpHeaders | undefined;
+  let message: MessageShape<O> | undefined;
+  let trailers: Trailers | undefined;
+  const ended = (end: Trailers): UnaryAnswer<MessageShape<O>> => {
+    const ok = codeOf(end) === undefined;
+    return ok && message === undefined
+      ? ended(malformedResponse(endpoint, new FrameError("it is OK, but has no message")))
+      : { headers: headers ?? {}, message: ok ? message : undefined, trailers: end };
+  };
+  try {
+    const response = await upstreamCall.response;
+    const head = readResponseHead(response, endpoint);
+    if (head.kind !== "frames") {
+      response.body.resume();
+      return ended(head.trailers);
+    }
+    headers = head.headers;
+    const chunks: AsyncIterable<Uint8Array> = response.body;
+    for await (const chunk of chunks) {
+      for (const frame of reader.push(chunk)) {
+        if (trailers !== undefined) throw new FrameError("a frame comes after the trailers");
+        if ((frame.flags & TRAILERS_FLAG) !== 0) {
+          trailers = readTrailerFrame(frame);
+        } else if (message !== undefined || frame.flags !== 0) {
+          throw new FrameError("it is not one uncompressed message");
+        } else {
+          message = decode(schema, frame.payload);
+        }
+      }
+    }
+    return ended(trailers ?? cutOff(endpoint, "no trailers"));
+  } catch (error) {
+    if (error instanceof FrameError) return ended(malformedResponse(endpoint, error));
+    if (trailers !== undefined) return ended(trailers);
+    const reason = describeError(error);
+    return ended(headers === undefined ? unreachable(endpoint, reason) : cutOff(endpoint, reason));
+  }
+}
+
+/** Answers a client's call with one message, and OK. */
+export function answerUnary<O extends DescMessage>(
+  call: ClientCall,
+  schema: O,
+  message: MessageShape<O>,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  call.begin({ "content-type": "application/grpc+proto", ...headers });
+  call.write(encodeFrame(toBinary(schema, message)));
+  call.finish(OK_TRAILERS);
+}
+
+function decode<O extends DescMessage>(schema: O, payload: Uint8Array): MessageShape<O> {
+  try {
+    return fromBinary(schema, payload);
+  } catch (error) {
+    throw new FrameError(`a message is no ${schema.typeName}`, { cause: error });
+  }
+}
