@@ -19,6 +19,9 @@ import { Watchers } from "./instance/watchers.ts";
 /** An alarm that is due already still waits a little, so that it can't take all of the object's time. */
 const MIN_ALARM_DELAY_MS = 10;
 
+/** The close code of an end that was meant (RFC 6455). */
+const NORMAL_CLOSURE = 1000;
+
 /** How soon the object looks again after an alarm that failed. It doesn't fail itself: the platform drops those. */
 const FAILED_ALARM_DELAY_MS = 1000;
 
@@ -88,14 +91,14 @@ export class Instance extends DurableObject<Env> {
     }
   }
 
-  override webSocketClose(socket: WebSocket): void {
+  override webSocketClose(socket: WebSocket, code: number): void {
     // The platform leaves the answer to the object; without one the peer waits for it until it gives up.
     socket.close(1000, "closed");
-    this.#socketGone(socket);
+    this.#socketGone(socket, code === NORMAL_CLOSURE);
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.#socketGone(socket);
+    this.#socketGone(socket, false);
   }
 
   override alarm(): void {
@@ -144,10 +147,10 @@ export class Instance extends DurableObject<Env> {
     return this.#service.metrics();
   }
 
-  #socketGone(socket: WebSocket): void {
+  #socketGone(socket: WebSocket, left: boolean): void {
     const operationId = this.#watchers.operationOf(socket);
     if (operationId !== undefined) this.#service.unwatch(socket, operationId);
-    else if (this.#readers.operationOf(socket) === undefined) this.#service.agents.socketGone(socket);
+    else if (this.#readers.operationOf(socket) === undefined) this.#service.agents.socketGone(socket, left);
   }
 
   #armAlarm(deadlineMs: number | undefined): void {

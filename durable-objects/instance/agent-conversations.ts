@@ -92,11 +92,12 @@ export class AgentConversations {
     }
   }
 
-  socketGone(socket: WebSocket): void {
+  /** @param left whether the agent took leave, rather than losing its connection */
+  socketGone(socket: WebSocket, left: boolean): void {
     const agentId = this.#parts.sockets.agentOf(socket);
     if (agentId === undefined) return;
     this.#parts.sockets.unbind(agentId);
-    this.#parts.step({ type: "agent_disconnected", agentId });
+    this.#parts.step({ type: "agent_disconnected", agentId, left });
   }
 
   /** The scheduler doesn't know the agent any more. */

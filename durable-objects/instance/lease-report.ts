@@ -20,6 +20,13 @@ export interface LeaseReport {
   readonly response: ExecuteResponse | undefined;
 }
 
+/** What an action may be refused with for good: missing inputs, a malformed action, a result beyond all limits. */
+const REFUSAL_CODES: ReadonlySet<number> = new Set([
+  Code.FAILED_PRECONDITION,
+  Code.INVALID_ARGUMENT,
+  Code.RESOURCE_EXHAUSTED,
+]);
+
 /** What the object knows better than the agent. */
 export interface LeaseFacts {
   readonly agentName: string;
@@ -47,7 +54,7 @@ export function leaseReport(result: LeaseResult, facts: LeaseFacts): LeaseReport
     }
     case Outcome.REFUSED: {
       const code = result.status?.code;
-      if (result.status === undefined || (code !== Code.FAILED_PRECONDITION && code !== Code.INVALID_ARGUMENT)) {
+      if (result.status === undefined || code === undefined || !REFUSAL_CODES.has(code)) {
         return malformed(`it refused an action with code ${code ?? "(none)"}: ${message}`);
       }
       return ended("refused", response(result, facts, result.status));

@@ -39,6 +39,14 @@ export function disconnectAgent(state: SchedulerState, agent: Agent): void {
   else removeIfGone(state, agent);
 }
 
+/** It stopped. What it was given in its last moments goes to others at once, and is no failed attempt. */
+export function leave(state: SchedulerState, agent: Agent): void {
+  agent.connected = false;
+  withdraw(state, agent);
+  for (const lease of [...agent.leases.values()]) returnLease(state, lease, "stopped");
+  removeIfGone(state, agent);
+}
+
 /** Its socket is gone, and it has the worker timeout from now on to come back to its leases. */
 export function awaitAgent(state: SchedulerState, agent: Agent): void {
   agent.awaited = true;

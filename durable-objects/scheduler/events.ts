@@ -46,7 +46,12 @@ export type Happening =
   /** A socket said Hello: a new agent, or a known one that is back. `leaseIds` are the leases that it holds. */
   | { readonly type: "agent_connected"; readonly agent: AgentDescription; readonly leaseIds: readonly string[] }
   /** Its socket is gone. Its leases stay its own until it has been silent for the worker timeout. */
-  | { readonly type: "agent_disconnected"; readonly agentId: string }
+  | {
+      readonly type: "agent_disconnected";
+      readonly agentId: string;
+      /** It took leave: it doesn't come back, and what it held is over. */
+      readonly left?: boolean;
+    }
   /** It was alive at `nowMs`, which may be past. */
   | { readonly type: "agent_heard"; readonly agentId: string }
   | { readonly type: "agent_draining"; readonly agentId: string }

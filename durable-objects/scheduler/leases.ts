@@ -86,13 +86,13 @@ export function endLease(
 }
 
 /** A lease that the agent never got. */
-export function returnLease(state: SchedulerState, lease: Lease): void {
+export function returnLease(state: SchedulerState, lease: Lease, why = "never got it"): void {
   const { execution } = lease;
   release(state, lease);
   if (execution === undefined) return;
   execution.lease = undefined;
   const { agent } = lease;
-  lose(state, execution, { kind: "returned", message: `agent ${agent.name} never got it`, agent });
+  lose(state, execution, { kind: "returned", message: `agent ${agent.name} ${why}`, agent });
 }
 
 /** A lease whose agent is gone for good. */

@@ -1,5 +1,5 @@
 import { abandonOperation, cancelOperation, enqueue, setWatched } from "./clients.ts";
-import { connectAgent, disconnectAgent, loseAgent } from "./connections.ts";
+import { connectAgent, disconnectAgent, leave, loseAgent } from "./connections.ts";
 import { hear } from "./heartbeat.ts";
 import { changeCapacity, stopWork } from "./availability.ts";
 import { countsOf, type SchedulerCounts } from "./counts.ts";
@@ -50,7 +50,8 @@ export class Scheduler {
         break;
       case "agent_disconnected":
         this.#withAgent(event.agentId, (agent) => {
-          disconnectAgent(state, agent);
+          if (event.left === true) leave(state, agent);
+          else disconnectAgent(state, agent);
         });
         break;
       case "agent_draining":

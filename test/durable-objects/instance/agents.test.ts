@@ -113,3 +113,13 @@ test("a message that is none closes that socket and nothing else", async () => {
   other.complete((await other.next("lease")).leaseId);
   await stream.response();
 });
+
+test("a lease that crosses with its agent's leave goes to another at once, not after the worker timeout", async () => {
+  const leaving = await instance.connect("leaving-for-good");
+  const stream = await instance.execute();
+  await leaving.next("lease");
+  const staying = await instance.connect("staying-on");
+  await leaving.leave();
+  staying.complete((await staying.next("lease")).leaseId);
+  await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "staying-on" } } });
+});

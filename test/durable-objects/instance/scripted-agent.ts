@@ -135,10 +135,20 @@ export class ScriptedAgent {
     this.send({ case: "output", value: { requestId, offset, data, end: text === "" } });
   }
 
-  async close(): Promise<void> {
+  /** Loses the connection, as a network does. */
+  close(): Promise<void> {
+    return this.#end(undefined);
+  }
+
+  /** Takes leave, as an agent does that stops. */
+  leave(): Promise<void> {
+    return this.#end(1000);
+  }
+
+  async #end(code: number | undefined): Promise<void> {
     if (this.#socket.readyState === WebSocket.CLOSED) return;
     const closed = new Promise((resolve) => this.#socket.once("close", resolve));
-    this.#socket.close();
+    this.#socket.close(code);
     await closed;
   }
 
