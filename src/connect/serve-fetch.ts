@@ -1,26 +1,22 @@
 import { type UniversalHandler, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
-import { readChunks } from "../bytes/read-chunks.ts";
-import { drain } from "./drain.ts";
-
-const MAX_CHUNK_BYTES = 64 << 10;
+import { RequestBody } from "./request-body.ts";
 
 /** Serves a call that came as a fetch request. Requests and responses stream, both ways at once. */
 export async function serveFetch(handler: UniversalHandler, request: Request): Promise<Response> {
   const gone = new AbortController();
-  const incoming = bodyChunks(request);
+  const incoming = new RequestBody(request);
   const { body, ...head } = await handler({
     // The platform's HTTP ends before the Worker; handlers only ask whether it is HTTP/1.1, for what that can't do.
     httpVersion: "2",
     method: request.method,
     url: request.url,
     header: request.headers,
-    // Without `return`: a handler that wants no more must not cancel what is to be drained.
-    body: { [Symbol.asyncIterator]: () => ({ next: () => incoming.next() }) },
+    body: incoming,
     signal: AbortSignal.any([request.signal, gone.signal]),
   });
   const response = universalServerResponseToFetch(head);
   if (body === undefined) {
-    await drain(incoming);
+    await incoming.drain();
     return response;
   }
   const stream = responseStream(thenDrain(body, incoming), () => {
@@ -31,10 +27,10 @@ export async function serveFetch(handler: UniversalHandler, request: Request): P
 
 async function* thenDrain(
   body: AsyncIterable<Uint8Array>,
-  incoming: AsyncIterator<Uint8Array, void, undefined>,
+  incoming: RequestBody,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* body;
-  await drain(incoming);
+  await incoming.drain();
 }
 
 /**
@@ -54,13 +50,4 @@ export function responseStream(body: AsyncIterable<Uint8Array>, onGone: () => vo
       await chunks.return?.();
     },
   });
-}
-
-/** A request's body. Connect's own conversion reads 4 KiB at a time, which costs a large message a hundred rounds. */
-export async function* bodyChunks(request: Request): AsyncGenerator<Uint8Array, void, undefined> {
-  const stream: ReadableStream<Uint8Array> | null = request.body;
-  if (stream === null) return;
-  const announced = Number(request.headers.get("content-length") ?? MAX_CHUNK_BYTES);
-  const chunkBytes = Math.min(Math.max(announced, 1), MAX_CHUNK_BYTES) || MAX_CHUNK_BYTES;
-  yield* readChunks(stream, { maxBytes: chunkBytes });
 }

@@ -5,7 +5,8 @@ import { contentTypeStreamProto } from "@connectrpc/connect/protocol-connect";
 import { contentTypeProto } from "@connectrpc/connect/protocol-grpc-web";
 import { reportedError } from "../errors/unexpected.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
-import { bodyChunks, responseStream } from "./serve-fetch.ts";
+import { RequestBody } from "./request-body.ts";
+import { responseStream } from "./serve-fetch.ts";
 import { streamProtocolOf, type StreamProtocol } from "./stream-protocol.ts";
 
 /** The content types whose messages are protobuf's binary form. */
@@ -54,7 +55,10 @@ async function* closed(
 
 async function onlyMessage<T extends DescMessage>(request: Request, type: T): Promise<MessageShape<T>> {
   const messages: Uint8Array[] = [];
-  for await (const { flags, data } of pipe(bodyChunks(request), transformSplitEnvelope(MAX_REQUEST_MESSAGE_BYTES))) {
+  for await (const { flags, data } of pipe(
+    new RequestBody(request),
+    transformSplitEnvelope(MAX_REQUEST_MESSAGE_BYTES),
+  )) {
     if (flags !== 0 || messages.length > 0) break;
     messages.push(data);
   }
