@@ -3,7 +3,7 @@ import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ReadResponseSchema } from "../../../protos/gen/google/bytestream/bytestream_pb.ts";
-import { frameInPlace } from "../../../src/byte-stream/read-frames.ts";
+import { frameInPlace } from "../../../src/byte-stream/frame-in-place.ts";
 
 test("a frame made in place is the frame that the libraries make", () => {
   const sizes = fc.oneof(fc.nat(1000), fc.nat(300_000), fc.constantFrom(1, 127, 128, 16_383, 16_384, (1 << 21) - 1));
