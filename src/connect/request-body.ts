@@ -1,0 +1,65 @@
+/** Connect's own conversion reads 4 KiB at a time, which costs a large message a hundred rounds. */
+const CHUNK_BYTES = 64 << 10;
+
+/**
+ * How much is still read of a request that has been answered, and for how long. A response that ends before its request
+ * breaks the connection, and with HTTP/1.1 the client may find that before it finds the response.
+ */
+const MAX_DRAINED_BYTES = 64 << 20;
+const MAX_DRAIN_MS = 5000;
+
+/** A request's body, as its handler reads it, and what the handler leaves of it. */
+export class RequestBody implements AsyncIterable<Uint8Array> {
+  readonly #reader: ReadableStreamBYOBReader | undefined;
+  readonly #chunkBytes: number;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ body, headers }: Request) {
+    const announcedBytes = Number(headers.get("content-length") ?? CHUNK_BYTES);
+    this.#chunkBytes = Math.min(Math.max(announcedBytes, 1), CHUNK_BYTES) || CHUNK_BYTES;
+    this.#reader = body?.getReader({ mode: "byob" });
+  }
+
+  /** Has no `return`: a handler that wants no more of the body must not cancel what is to be drained. */
+  [Symbol.asyncIterator](): { next(): Promise<IteratorResult<Uint8Array, undefined>> } {
+    return {
+      next: async () => {
+        const value = await this.#read(new Uint8Array(this.#chunkBytes));
+        return value === undefined ? { done: true, value } : { done: false, value };
+      },
+    };
+  }
+
+  /** Reads what is still to come, and drops it, within limits. */
+  async drain(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, MAX_DRAIN_MS, undefined);
+    });
+    try {
+      // A read that the handler gave up may still be under way, and a stream takes one at a time.
+      await Promise.race([this.#last, timeout]);
+      let buffer = new Uint8Array(CHUNK_BYTES);
+      for (let drainedBytes = 0; drainedBytes <= MAX_DRAINED_BYTES;) {
+        const dropped = await Promise.race([this.#read(buffer), timeout]);
+        if (dropped === undefined) return;
+        drainedBytes += dropped.length;
+        // The same memory again: draining many requests at once must not need more of it.
+        buffer = new Uint8Array(dropped.buffer);
+      }
+    } catch {
+      // The connection is gone, and with it whoever would have got the answer.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The next bytes, in the memory of `buffer`, or undefined at the end. */
+  async #read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (this.#reader === undefined) return undefined;
+    const reading = this.#reader.read(buffer);
+    this.#last = reading;
+    const { done, value } = await reading;
+    return done ? undefined : value;
+  }
+}
