@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import type { InstanceMessage } from "../protos/gen/remex/agent/v1/agent_pb.ts";
+import { digestToWire } from "../src/digest/digest.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { openCas } from "./blobs/cas.ts";
 import { Connection } from "./connection/connection.ts";
@@ -9,6 +10,7 @@ import { drain } from "./drain.ts";
 import { DirectoryCache } from "./inputs/directory-cache.ts";
 import { FileCache } from "./inputs/file-cache.ts";
 import { safePlacementMode } from "./inputs/file-placement.ts";
+import { InputRoots } from "./inputs/input-roots.ts";
 import { executeLease } from "./leases/execute-lease.ts";
 import { HeldLeases, type Link } from "./leases/held-leases.ts";
 import { LiveOutput } from "./leases/live-output.ts";
@@ -45,6 +47,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const cas = openCas({ endpoint: options.endpoint, instanceName, token, retryPolicy, callTimeoutMs, maxRequestBytes });
   const runner = new Runner();
   const directories = new DirectoryCache(limits.directoryCacheEntries);
+  const inputRoots = new InputRoots(directories, files);
   const liveOutput = new LiveOutput(logger);
   const { name } = options;
   const machine: Machine = {
@@ -53,6 +56,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     cas,
     directories,
     files,
+    inputRoots,
     placement,
     runner,
     liveOutput,
@@ -90,7 +94,12 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         reconnect: limits.reconnect,
         welcomeTimeoutMs: limits.welcomeTimeoutMs,
         logger,
-        hello: () => ({ ...identity, leaseIds: leaseIds(), draining: signal.aborted }),
+        hello: () => ({
+          ...identity,
+          leaseIds: leaseIds(),
+          cachedInputRoots: inputRoots.whole().map(digestToWire),
+          draining: signal.aborted,
+        }),
         onWelcome,
         onMessage,
       }),

@@ -24,6 +24,11 @@ export class DirectoryCache {
     return directory;
   }
 
+  /** As `get`, but it is not a use. */
+  peek(digest: Digest): InputDirectory | undefined {
+    return this.#directories.get(digestKey(digest));
+  }
+
   add(digest: Digest, directory: InputDirectory): void {
     const key = digestKey(digest);
     if (this.#directories.has(key)) return;

@@ -76,12 +76,16 @@ export class FileCache {
     return cachedFilePath(this.#directory, file);
   }
 
+  /** Whether the file is here; an empty one always is. */
+  has(file: CachedFile): boolean {
+    return file.digest.sizeBytes === 0 || this.#entries.has(cachedFileKey(file));
+  }
+
   /** Those of `files` that are not here, each digest once. */
   absent(files: Iterable<CachedFile>): Digest[] {
     const absent = new Map<string, Digest>();
     for (const file of files) {
-      if (file.digest.sizeBytes === 0 || this.#entries.has(cachedFileKey(file))) continue;
-      absent.set(digestKey(file.digest), file.digest);
+      if (!this.has(file)) absent.set(digestKey(file.digest), file.digest);
     }
     return [...absent.values()];
   }

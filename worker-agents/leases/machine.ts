@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { Cas } from "../blobs/cas.ts";
 import type { DirectoryCache } from "../inputs/directory-cache.ts";
 import type { FileCache } from "../inputs/file-cache.ts";
+import type { InputRoots } from "../inputs/input-roots.ts";
 import type { PlacementMode } from "../inputs/file-placement.ts";
 import type { AgentLimits } from "../limits.ts";
 import type { Runner } from "../runner/runner.ts";
@@ -16,6 +17,7 @@ export interface Machine {
   readonly cas: Cas;
   readonly directories: DirectoryCache;
   readonly files: FileCache;
+  readonly inputRoots: InputRoots;
   readonly placement: PlacementMode;
   readonly runner: Runner;
   readonly liveOutput: LiveOutput;

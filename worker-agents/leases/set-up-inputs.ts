@@ -32,7 +32,7 @@ export async function setUpInputs(
   machine: Machine,
   signal: AbortSignal,
 ): Promise<ReadyAction> {
-  const { cas, files, placement } = machine;
+  const { cas, files, inputRoots, placement } = machine;
   const action = await leasedAction(lease, async (digest) => {
     let found: Uint8Array | undefined;
     await fetchBytes(cas, [digest], signal, (_, bytes) => {
@@ -54,6 +54,7 @@ export async function setUpInputs(
     const tree = await fetchInputs(action.inputRoot, pins, machine, signal);
     await materializeTree(tree, ready.root, files, placement, signal);
     await prepareOutputDirectories(ready.root, tree, workingDirectory, ready.outputs);
+    inputRoots.use(action.inputRoot);
   } finally {
     // What has been linked or copied needs the cache no more.
     pins.release();

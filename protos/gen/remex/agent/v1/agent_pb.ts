@@ -306,7 +306,8 @@ export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
   messageDesc(file_remex_agent_v1_agent, 4);
 
 /**
- * Where a lease stands. Sent when the phase changes.
+ * Where a lease stands. Sent when a phase has lasted about 100 ms: most actions are short, and each message costs. So a
+ * phase may go by unreported, and the times of all of them are in the result's metadata.
  *
  * @generated from message remex.agent.v1.LeaseProgress
  */
