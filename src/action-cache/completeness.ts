@@ -1,6 +1,6 @@
 import { TreeSchema, type Directory } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { BlobStore } from "../blob-store/blob-store.ts";
-import { chunkBySize } from "../bytes/chunk.ts";
+import { chunkBySize } from "../batching/chunk.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
 import { digestFromWire, digestKey, type Digest } from "../digest/digest.ts";
 import { parseMessage } from "../errors/parse-message.ts";

@@ -1,6 +1,6 @@
 import type { BlobEntry } from "../../durable-objects/cache-shard/rpc.ts";
 import { ByteSource } from "../bytes/byte-source.ts";
-import { mapBounded } from "../bytes/map-bounded.ts";
+import { mapBounded } from "../batching/map-bounded.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import { digestMismatch } from "../digest/verify.ts";

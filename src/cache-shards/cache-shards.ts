@@ -14,7 +14,7 @@ import { concatenate } from "../bytes/concatenate.ts";
 import type { Digest } from "../digest/digest.ts";
 import { toError } from "../errors/to-error.ts";
 import { callObject } from "../objects/call-object.ts";
-import { chunk, chunkBySize } from "../bytes/chunk.ts";
+import { chunk, chunkBySize } from "../batching/chunk.ts";
 import { shardName, shardOf } from "./shard-map.ts";
 
 /** SQLite in an object takes parameters of up to 2 MB; 10,000 digests are up to 1.5 MB of JSON. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { mapBounded } from "../../../src/bytes/map-bounded.ts";
+import { mapBounded } from "../../../src/batching/map-bounded.ts";
 
 test("results come in the order of the items, however the calls end, and no more run at once than allowed", async () => {
   await fc.assert(

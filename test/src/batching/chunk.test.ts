@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { chunk, chunkBySize } from "../../../src/bytes/chunk.ts";
+import { chunk, chunkBySize } from "../../../src/batching/chunk.ts";
 
 test("runs hold every item in order and stay within the limit, unless one item alone is above it", () => {
   fc.assert(
