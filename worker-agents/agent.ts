@@ -6,6 +6,7 @@ import { digestToWire } from "../src/digest/digest.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { openCas } from "./blobs/cas.ts";
 import { Connection } from "./connection/connection.ts";
+import { DiskSpace } from "./disk-space.ts";
 import { drain } from "./drain.ts";
 import { DirectoryCache } from "./inputs/directory-cache.ts";
 import { FileCache } from "./inputs/file-cache.ts";
@@ -50,6 +51,16 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const inputRoots = new InputRoots(directories, files);
   const liveOutput = new LiveOutput(logger);
   const { name } = options;
+  const disk = new DiskSpace({
+    newProbe: () => work.newTemporaryFile(),
+    minFreeBytes: limits.minFreeBytes,
+    checkIntervalMs: limits.diskCheckIntervalMs,
+    logger,
+    release: (bytes) => files.release(bytes),
+    onChange: () => {
+      onDiskChange();
+    },
+  });
   const machine: Machine = {
     name,
     instanceName,
@@ -61,6 +72,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     runner,
     liveOutput,
     work,
+    disk,
     limits,
     logger,
   };
@@ -98,7 +110,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
           ...identity,
           leaseIds: leaseIds(),
           cachedInputRoots: inputRoots.whole().map(digestToWire),
-          draining: signal.aborted,
+          draining: signal.aborted || disk.full,
         }),
         onWelcome,
         onMessage,
@@ -113,6 +125,19 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     },
   });
 
+  /** An agent that stops has said so already. */
+  const onDiskChange = (): void => {
+    if (signal.aborted) return;
+    if (disk.full) {
+      leases.refuseNew(new Interruption("handed-back", "the agent's disk is full"));
+      links.sendAll({ case: "drain", value: {} });
+    } else {
+      leases.acceptNew();
+      links.reconnectAll("there is room on the disk again");
+    }
+  };
+
+  await disk.watch();
   runner.start();
   const stopped = new AbortController();
   const drained = drain(leases, links, {
@@ -130,6 +155,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     leases.interruptAll(new Interruption("killed", "the agent stops"));
     await leases.whenNoneRuns(AbortSignal.timeout(KILL_TIMEOUT_MS));
     runner.close();
+    disk.close();
     cas.close();
     await work.close();
   }

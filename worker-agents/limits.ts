@@ -29,6 +29,10 @@ export interface AgentLimits {
   readonly inputTree: InputTreeLimits;
   /** Files, directories and symlinks in the input directories that are kept in memory. */
   readonly directoryCacheEntries: number;
+  /** An agent whose disk has less free space takes no new action. */
+  readonly minFreeBytes: number;
+  /** How often it looks at that. */
+  readonly diskCheckIntervalMs: number;
 }
 
 export const DEFAULT_LIMITS: AgentLimits = {
@@ -46,4 +50,6 @@ export const DEFAULT_LIMITS: AgentLimits = {
   progressDelayMs: 100,
   inputTree: { maxNodes: 1_000_000, maxDepth: 1_000, maxDirectoryBytes: 64 * 1024 * 1024 },
   directoryCacheEntries: 200_000,
+  minFreeBytes: 64 * 1024 * 1024,
+  diskCheckIntervalMs: 10_000,
 };

@@ -42,6 +42,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   #welcomed: AgentSocket | undefined;
   #everWelcomed = false;
+  #socket: AgentSocket | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -50,6 +51,11 @@ export class Connection {
   /** Sends an encoded AgentMessage; does nothing while there is no connection. */
   send(bytes: Uint8Array): void {
     this.#welcomed?.send(bytes);
+  }
+
+  /** Ends the socket, so that another one begins with a new Hello. */
+  renew(reason: string): void {
+    this.#socket?.terminate(reason);
   }
 
   /**
@@ -102,6 +108,7 @@ export class Connection {
         },
       },
     );
+    this.#socket = socket;
     const welcomeTimer = setTimeout(() => {
       socket.terminate(`no Welcome within ${welcomeTimeoutMs / 1000} s`);
     }, welcomeTimeoutMs);
@@ -114,6 +121,7 @@ export class Connection {
     signal.removeEventListener("abort", close);
     clearTimeout(welcomeTimer);
     this.#welcomed = undefined;
+    this.#socket = undefined;
     return session.stopping ? undefined : { ...end, welcomedForMs: performance.now() - session.welcomedAt };
   }
 

@@ -258,17 +258,29 @@ export class FileCache {
         { path: entry.path },
         "a cached input file was changed or removed: it is fetched again",
       );
-      this.#remove(entry);
+      void this.#remove(entry);
     }
     return false;
   }
 
-  #remove(entry: Entry): void {
+  /** Removes the least recently used files, up to so many bytes, but none that an action in setup needs. */
+  async release(bytes: number): Promise<void> {
+    const removals: Promise<void>[] = [];
+    const wanted = this.#totalBytes - bytes;
+    for (const entry of this.#entries.values()) {
+      if (this.#totalBytes <= wanted) break;
+      if (entry.pins === 0) removals.push(this.#remove(entry));
+    }
+    await Promise.all(removals);
+  }
+
+  /** Forgets the file at once, and removes it in the background. */
+  #remove(entry: Entry): Promise<void> {
     const key = cachedFileKey(entry.file);
     this.#entries.delete(key);
     this.#totalBytes -= entry.file.digest.sizeBytes;
     const announcement = this.#changing.announce([key]);
-    rm(entry.path, { force: true })
+    return rm(entry.path, { force: true })
       .catch((error: unknown) => {
         this.#options.logger.warn({ path: entry.path, error: errorMessage(error) }, "cannot remove a cached file");
       })
@@ -281,7 +293,7 @@ export class FileCache {
     if (this.#totalBytes <= this.#options.maxBytes) return;
     for (const entry of this.#entries.values()) {
       if (entry.pins > 0) continue;
-      this.#remove(entry);
+      void this.#remove(entry);
       if (this.#totalBytes <= this.#options.maxBytes) return;
     }
   }

@@ -14,6 +14,7 @@ import {
   type Lease,
   type LeaseResult,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { DiskFullError } from "../disk-space.ts";
 import type { CommandEnd, CommandRun } from "../runner/messages.ts";
 import { errorMessage } from "../system-error.ts";
 import { withTimeLimit } from "../time-limit.ts";
@@ -61,6 +62,7 @@ export async function executeLease(
     const run = commandRun(lease, action, outputFiles, machine);
     const end = await machine.runner.run(run, signal);
     machine.liveOutput.end(lease.leaseId);
+    if (end.exitCode !== 0 && !end.timedOut) await requireDiskSpace(machine);
     metadata.executionStartTimestamp = timestampFromMs(end.startedAtMs);
     metadata.executionCompletedTimestamp = timestampFromMs(end.endedAtMs);
     metadata.virtualExecutionDuration = durationFromMs(Math.round(end.durationMs));
@@ -83,6 +85,7 @@ export async function executeLease(
         : { outcome: Outcome.COMPLETED }),
     });
   } catch (error) {
+    machine.disk.failed(error);
     return failedResult(lease.leaseId, phase, signal.aborted ? signal.reason : error);
   } finally {
     machine.liveOutput.end(lease.leaseId);
@@ -100,6 +103,12 @@ function commandRun(lease: Lease, action: ReadyAction, outputFiles: OutputFiles,
     timeoutMs: timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs,
     maxStdioBytes: limits.maxStdioBytes,
   };
+}
+
+/** @throws DiskFullError if a command that failed may have done so for want of space */
+async function requireDiskSpace({ disk }: Machine): Promise<void> {
+  await disk.check();
+  if (disk.full) throw new DiskFullError("the command failed with no space left");
 }
 
 /** That a command ran out of time is to be told even if what it wrote could not be stored. */

@@ -116,6 +116,11 @@ export class HeldLeases {
     this.#refusal = reason;
   }
 
+  /** New leases are run again. */
+  acceptNew(): void {
+    this.#refusal = undefined;
+  }
+
   /** Ends all that run. */
   interruptAll(reason: Interruption): void {
     this.refuseNew(reason);

@@ -7,7 +7,7 @@ import {
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
 import { Refusal } from "../refusal.ts";
-import { errorMessage, systemErrorCode } from "../system-error.ts";
+import { errorMessage, isDiskFull, systemErrorCode } from "../system-error.ts";
 import { Interruption } from "./interruption.ts";
 
 /**
@@ -35,10 +35,8 @@ function failure(
 }
 
 function describe(error: unknown): string {
+  if (isDiskFull(error)) return `the agent's disk is full (${errorMessage(error)})`;
   switch (systemErrorCode(error)) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return `the agent's disk is full (${errorMessage(error)})`;
     case "EMFILE":
     case "ENFILE":
       return `the agent has too many files open: raise its limit (${errorMessage(error)})`;

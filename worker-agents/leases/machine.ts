@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Cas } from "../blobs/cas.ts";
+import type { DiskSpace } from "../disk-space.ts";
 import type { DirectoryCache } from "../inputs/directory-cache.ts";
 import type { FileCache } from "../inputs/file-cache.ts";
 import type { InputRoots } from "../inputs/input-roots.ts";
@@ -22,6 +23,7 @@ export interface Machine {
   readonly runner: Runner;
   readonly liveOutput: LiveOutput;
   readonly work: WorkDirectory;
+  readonly disk: DiskSpace;
   readonly limits: AgentLimits;
   readonly logger: Logger;
 }

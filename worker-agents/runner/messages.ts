@@ -1,5 +1,7 @@
 // What the agent and its runner process say to each other. Both are always of the same version.
 
+import { errorMessage, systemErrorCode } from "../system-error.ts";
+
 /** One command to run, resolved to this machine's paths. */
 export interface CommandRun {
   /** The first is the program: a path, or a bare name to look up in the PATH of `environment`. */
@@ -38,7 +40,18 @@ export type ToRunner =
 export type FromRunner =
   | { readonly type: "ended"; readonly id: number; readonly end: CommandEnd }
   /** The machine failed the command: it could not be started for lack of resources, or could not be killed. */
-  | { readonly type: "failed"; readonly id: number; readonly message: string };
+  | ({ readonly type: "failed"; readonly id: number } & CommandFailure);
+
+export interface CommandFailure {
+  readonly message: string;
+  /** Of the operating system's error, where there was one: `ENOSPC`. */
+  readonly code?: string;
+}
+
+export function commandFailure(error: unknown): CommandFailure {
+  const code = systemErrorCode(error);
+  return { message: errorMessage(error), ...(code !== undefined && { code }) };
+}
 
 export function isToRunner(message: unknown): message is ToRunner {
   return typeIsOneOf(message, ["run", "kill"]);

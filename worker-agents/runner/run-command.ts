@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
-import type { CommandEnd, CommandRun } from "./messages.ts";
+import { commandFailure, type CommandEnd, type CommandFailure, type CommandRun } from "./messages.ts";
 import { GROUP_OPTIONS, killGroup, killRest } from "./process-group.ts";
 import { StdioFiles } from "./stdio-files.ts";
 
@@ -22,7 +22,7 @@ const EXIT_NOT_FOUND = 127;
 export interface CommandEvents {
   onEnd(end: CommandEnd): void;
   /** The machine failed the command. */
-  onFailure(message: string): void;
+  onFailure(failure: CommandFailure): void;
 }
 
 /**
@@ -138,9 +138,10 @@ export class RunningCommand {
       // Before anyone is told: the files may be removed from then on.
       this.#stdio.close();
     } catch (error) {
-      end = errorMessage(error);
+      this.#events.onFailure(commandFailure(error));
+      return;
     }
-    if (typeof end === "string") this.#events.onFailure(end);
+    if (typeof end === "string") this.#events.onFailure({ message: end });
     else this.#events.onEnd(end);
   }
 }

@@ -1,9 +1,7 @@
 // The process that starts the commands: see runner.ts. Its only tie to the agent is the channel that it was forked with.
 
-import type { FromRunner } from "./messages.ts";
-import { isToRunner } from "./messages.ts";
+import { commandFailure, isToRunner, type CommandFailure, type FromRunner } from "./messages.ts";
 import { RunningCommand } from "./run-command.ts";
-import { errorMessage } from "../system-error.ts";
 
 const running = new Map<number, RunningCommand>();
 
@@ -20,8 +18,8 @@ process.on("message", (message: unknown) => {
     running.get(id)?.kill();
     return;
   }
-  const fail = (error: unknown): void => {
-    send({ type: "failed", id, message: errorMessage(error) });
+  const fail = (failure: CommandFailure): void => {
+    send({ type: "failed", id, ...failure });
   };
   try {
     const command = new RunningCommand(message.command, {
@@ -32,7 +30,7 @@ process.on("message", (message: unknown) => {
     });
     running.set(id, command);
   } catch (error) {
-    fail(error);
+    fail(commandFailure(error));
   }
 });
 

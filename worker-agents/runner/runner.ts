@@ -2,11 +2,18 @@ import { fork, type ChildProcess } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GROUP_OPTIONS } from "./process-group.ts";
-import { isFromRunner, type CommandEnd, type CommandRun, type ToRunner } from "./messages.ts";
+import { isFromRunner, type CommandEnd, type CommandFailure, type CommandRun, type ToRunner } from "./messages.ts";
 
 /** The machine failed a command: it says nothing about the command itself. */
 export class RunnerError extends Error {
   override readonly name = "RunnerError";
+  /** Of the operating system's error, where there was one. */
+  readonly code: string | undefined;
+
+  constructor({ message, code }: CommandFailure) {
+    super(message);
+    this.code = code;
+  }
 }
 
 interface Waiting {
@@ -85,7 +92,7 @@ export class Runner {
       const waiting = this.#waiting.get(message.id);
       this.#waiting.delete(message.id);
       if (message.type === "ended") waiting?.resolve(message.end);
-      else waiting?.reject(new RunnerError(message.message));
+      else waiting?.reject(new RunnerError(message));
     });
     runner.on("error", (error) => {
       lost(`failed: ${error.message}`);
@@ -98,7 +105,7 @@ export class Runner {
   }
 
   #fail(id: number, message: string): void {
-    this.#waiting.get(id)?.reject(new RunnerError(message));
+    this.#waiting.get(id)?.reject(new RunnerError({ message }));
     this.#waiting.delete(id);
   }
 }

@@ -27,6 +27,7 @@ export interface ShardLinksOptions {
 export class ShardLinks {
   readonly #options: ShardLinksOptions;
   readonly #links: Link[] = [];
+  readonly #connections: Connection[] = [];
   readonly #runs: Promise<void>[] = [];
   #signal: AbortSignal | undefined;
 
@@ -48,6 +49,11 @@ export class ShardLinks {
   /** Sends a message to every shard. */
   sendAll(message: MessageInitShape<typeof AgentMessageSchema>["message"]): void {
     for (const link of this.#links) send(link, message);
+  }
+
+  /** Has each shard hear Hello again, on a new connection. */
+  reconnectAll(reason: string): void {
+    for (const connection of this.#connections) connection.renew(reason);
   }
 
   /** A lease of `changed` has begun or ended: the other shards have more or less of the agent. */
@@ -77,6 +83,7 @@ export class ShardLinks {
       },
     });
     this.#links[shard] = link;
+    this.#connections[shard] = connection;
     this.#runs.push(connection.run(this.#signal));
   }
 
