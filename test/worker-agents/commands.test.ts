@@ -113,6 +113,24 @@ describe("a command", () => {
     await waitUntilGone(Number(stdout));
   });
 
+  it.runIf(process.platform === "linux")(
+    "leaves nothing running behind that forked twice, in a session of its own and with its streams closed",
+    async () => {
+      const agent = await startAgent();
+      const daemon =
+        "(setsid sh -c '(sleep 300 & echo $! > strays/two; cd /; exec sleep 301) & echo $! > strays/one' &)";
+      const { exitCode, stdout } = await runAction(agent, {
+        inputs: { "strays/": "" },
+        command: shell(`${daemon} > /dev/null 2>&1 < /dev/null
+          until [ -s strays/one ] && [ -s strays/two ]; do sleep 0.01; done; cat strays/*`),
+      });
+      expect(exitCode).toBe(0);
+      const pids = stdout.trim().split("\n").map(Number);
+      expect(pids).toHaveLength(2);
+      await Promise.all(pids.map(waitUntilGone));
+    },
+  );
+
   it("is killed when its lease is cancelled, and that is its outcome", async () => {
     const { peer, connection } = await startAgent();
     const lease = leaseOf(peer, { command: shell("sleep 300") });

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
@@ -11,7 +13,8 @@ import {
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { leaseOf, shell } from "./leases.ts";
 import { runAction } from "./run-action.ts";
-import { startAgent } from "./running-agent.ts";
+import { waitUntilGone } from "./processes.ts";
+import { startAgent, temporaryDirectory } from "./running-agent.ts";
 
 const inputs = { file: "content" };
 const refusing = (count: number): ConnectError[] =>
@@ -51,7 +54,9 @@ describe("a failure of the machine, or of what it depends on, is not the action'
 
   it("when the runner is lost", async () => {
     const agent = await startAgent();
-    const ran = await runAction(agent, { command: shell("kill -9 $PPID; sleep 300") });
+    const pidFile = join(await temporaryDirectory(), "pid");
+    const ran = await runAction(agent, { command: shell(`echo $$ > ${pidFile}; kill -9 $PPID; sleep 300`) });
+    if (process.platform === "linux") await waitUntilGone(Number(await readFile(pidFile, "utf8")));
     expect(ran.outcome).toBe("INFRASTRUCTURE_FAILURE");
     expect(ran.message).toContain("running the command: the runner process ended");
     expect(await runAction(agent, { command: shell("true") })).toMatchObject({ exitCode: 0 });

@@ -59,7 +59,7 @@ export async function executeLease(
 
     phase = "running the command";
     onPhase(Phase.EXECUTING, metadata);
-    const run = commandRun(lease, action, outputFiles, machine);
+    const run = commandRun(lease, action, attempt, outputFiles, machine);
     const end = await machine.runner.run(run, signal);
     machine.liveOutput.end(lease.leaseId);
     if (end.exitCode !== 0 && !end.timedOut) await requireDiskSpace(machine);
@@ -93,12 +93,19 @@ export async function executeLease(
   }
 }
 
-function commandRun(lease: Lease, action: ReadyAction, outputFiles: OutputFiles, { limits }: Machine): CommandRun {
+function commandRun(
+  lease: Lease,
+  action: ReadyAction,
+  attempt: string,
+  outputFiles: OutputFiles,
+  { limits }: Machine,
+): CommandRun {
   const timeoutMs = lease.timeout === undefined ? 0 : durationMs(lease.timeout);
   return {
     arguments: action.arguments,
     environment: action.environment,
     workingDirectory: action.workingDirectory,
+    ownDirectory: attempt,
     ...outputFiles,
     timeoutMs: timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs,
     maxStdioBytes: limits.maxStdioBytes,

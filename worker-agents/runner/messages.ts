@@ -9,6 +9,8 @@ export interface CommandRun {
   /** The whole environment: nothing is inherited. */
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
+  /** Absolute, and the command's alone: what still has to do with it when the command has ended is killed. */
+  readonly ownDirectory: string;
   /** Files to create for the output streams. */
   readonly stdoutPath: string;
   readonly stderrPath: string;

@@ -1,8 +1,10 @@
 // What differs between operating systems in killing a command together with all that it started.
 
 import { spawn, type ChildProcess } from "node:child_process";
+import { killOrphans, orphansNow } from "./orphans.ts";
 import { systemErrorCode } from "../system-error.ts";
 
+const linux = process.platform === "linux";
 const windows = process.platform === "win32";
 
 /**
@@ -18,11 +20,24 @@ export function killGroup(child: ChildProcess): void {
 }
 
 /**
- * Kills what the child, which has ended, left in the background. Not on Windows: it forgets who started whom when the
- * parent goes.
+ * Kills what the child, which has ended, left in the background: on macOS what is still in its group, on Linux also what
+ * has left it. Not on Windows: it forgets who started whom when the parent goes.
+ * @param directory where the child's files are, by which what it left is known
+ * @param before what `orphansBefore` said before it was started
  */
-export function killRest(child: ChildProcess): void {
+export function killRest(child: ChildProcess, directory: string, before: ReadonlySet<number>): void {
   if (!windows) signalGroup(child);
+  if (linux) killOrphans(directory, before);
+}
+
+/** Processes that will be none of the next child's. */
+export function orphansBefore(): ReadonlySet<number> {
+  return linux ? orphansNow() : new Set();
+}
+
+/** Kills what a runner process that was lost had started in `directory`, on Linux; elsewhere it can't be found. */
+export function killAbandoned(directory: string): void {
+  if (linux) killOrphans(directory);
 }
 
 function signalGroup({ pid }: ChildProcess): void {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
 import { commandFailure, type CommandEnd, type CommandFailure, type CommandRun } from "./messages.ts";
-import { GROUP_OPTIONS, killGroup, killRest } from "./process-group.ts";
+import { GROUP_OPTIONS, killGroup, killRest, orphansBefore } from "./process-group.ts";
 import { StdioFiles } from "./stdio-files.ts";
 
 /** How often the size of the output streams is looked at while the command runs. */
@@ -59,6 +59,7 @@ export class RunningCommand {
 
   #start(): void {
     const [program = "", ...args] = this.#command.arguments;
+    const before = orphansBefore();
     const child = spawn(program, args, {
       ...GROUP_OPTIONS,
       cwd: this.#command.workingDirectory,
@@ -70,7 +71,7 @@ export class RunningCommand {
       this.#notStarted(error);
     });
     child.on("exit", (code, signal) => {
-      killRest(child);
+      killRest(child, this.#command.ownDirectory, before);
       this.#finish(() => this.#endWith(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
     });
     const timeLimit = setTimeout(

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { GROUP_OPTIONS } from "./process-group.ts";
+import { GROUP_OPTIONS, killAbandoned } from "./process-group.ts";
 import { isFromRunner, type CommandEnd, type CommandFailure, type CommandRun, type ToRunner } from "./messages.ts";
 
 /** The machine failed a command: it says nothing about the command itself. */
@@ -17,6 +17,7 @@ export class RunnerError extends Error {
 }
 
 interface Waiting {
+  readonly command: CommandRun;
   resolve(end: CommandEnd): void;
   reject(error: RunnerError): void;
 }
@@ -43,7 +44,7 @@ export class Runner {
       this.#send({ type: "kill", id });
     };
     const ended = new Promise<CommandEnd>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#waiting.set(id, { command, resolve, reject });
     });
     this.#send({ type: "run", id, command });
     signal.addEventListener("abort", kill, { once: true });
@@ -85,7 +86,10 @@ export class Runner {
     const lost = (why: string): void => {
       if (this.#process !== runner) return;
       this.#process = undefined;
-      for (const id of [...this.#waiting.keys()]) this.#fail(id, `the runner process ${why}`);
+      for (const [id, { command }] of [...this.#waiting]) {
+        killAbandoned(command.ownDirectory);
+        this.#fail(id, `the runner process ${why}`);
+      }
     };
     runner.on("message", (message: unknown) => {
       if (!isFromRunner(message)) return;

@@ -23,6 +23,7 @@ async function shell(script: string): Promise<CommandRun> {
     arguments: ["/bin/sh", "-c", script],
     environment: { PATH: "/usr/bin:/bin" },
     workingDirectory: directory,
+    ownDirectory: directory,
     stdoutPath: join(directory, "stdout"),
     stderrPath: join(directory, "stderr"),
     timeoutMs: 60_000,
