@@ -6,7 +6,12 @@ import type { Operation } from "./state.ts";
 export function awaitClient(state: SchedulerState, operation: Operation): void {
   if (operation.abandonment !== undefined) return;
   const untilMs = startClock(state, unwatchedClock(operation.id)) + state.limits.clientActionTimeoutMs;
-  operation.abandonment = state.deadline(undefined, untilMs, { of: "abandonment", operation });
+  operation.abandonment = state.await({
+    atMs: untilMs,
+    duty: "abandon_operation",
+    subject: operation,
+    heapIndex: -1,
+  });
 }
 
 /** A client is back, or none is needed any more. */

@@ -1,4 +1,5 @@
 import { dispatchAgent } from "./dispatch.ts";
+import { join, leaveGroups, refresh } from "./memberships.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Agent } from "./state.ts";
 
@@ -11,15 +12,15 @@ export function stopWork(state: SchedulerState, agent: Agent): void {
 /** Takes the agent out of the groups that it served. */
 export function withdraw(state: SchedulerState, agent: Agent): void {
   unreserve(agent);
-  const groups = agent.memberships.map(({ group }) => group);
-  state.agents.leaveGroups(agent);
+  const groups = [...agent.groups];
+  leaveGroups(agent);
   for (const group of groups) state.checkMatched(group);
 }
 
 /** Puts the agent into the groups that it can serve, and gives it work. */
 export function offerWork(state: SchedulerState, agent: Agent): void {
-  state.agents.joinGroups(agent, state.groups.all());
-  for (const { group } of agent.memberships) state.checkMatched(group);
+  for (const group of state.groups.all()) join(agent, group);
+  for (const group of agent.groups) state.checkMatched(group);
   dispatchAgent(state, agent);
 }
 
@@ -32,15 +33,15 @@ export function changeCapacity(
 ): void {
   // It may never have room for what it was kept for.
   unreserve(agent);
-  state.agents.setCapacity(agent, maxActions, capacityMilli);
+  state.agents.setCapacity(agent, maxActions, new Map([...agent.capacityMilli, ...capacityMilli]));
   dispatchAgent(state, agent);
 }
 
 /** It gets nothing more until it says how much of it is free. */
-export function stopGiving(state: SchedulerState, agent: Agent): void {
+export function stopGiving(agent: Agent): void {
   unreserve(agent);
   agent.maxActions = Math.min(agent.maxActions, agent.leases.size);
-  state.agents.refresh(agent);
+  refresh(agent, false);
 }
 
 function unreserve(agent: Agent): void {

@@ -2,6 +2,7 @@ import { dispatchExecution } from "./dispatch.ts";
 import { awaitClient, stopAwaitingClient } from "./abandonment.ts";
 import { endOperation } from "./endings.ts";
 import type { EnqueueEvent, Failure } from "./events.ts";
+import { addOperation } from "./operations.ts";
 import { putInQueue, waitWith } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Execution, Operation } from "./state.ts";
@@ -45,7 +46,6 @@ export function abandonOperation(state: SchedulerState, operation: Operation): v
 function begin(state: SchedulerState, event: EnqueueEvent): void {
   const { operationId } = event;
   const group = state.group(event.requirement);
-  const operations: Operation[] = [];
   const execution: Execution = {
     id: operationId,
     actionKey: event.actionKey,
@@ -57,7 +57,7 @@ function begin(state: SchedulerState, event: EnqueueEvent): void {
     priority: event.priority,
     queuedAtMs: state.nowMs,
     sequence: state.nextSequence++,
-    operations,
+    operation: undefined,
     stage: "queued",
     lease: undefined,
     publication: undefined,
@@ -68,7 +68,7 @@ function begin(state: SchedulerState, event: EnqueueEvent): void {
     next: undefined,
     heapIndex: -1,
   };
-  operations.push({ id: operationId, execution, priority: event.priority, abandonment: undefined });
+  addOperation(execution, operationOf(execution, event));
   state.executions.set(execution.id, execution);
   if (execution.mergeable) state.mergeable.set(execution.actionKey, execution);
   state.groups.enter(group);
@@ -79,11 +79,15 @@ function begin(state: SchedulerState, event: EnqueueEvent): void {
 
 function join(state: SchedulerState, execution: Execution, event: EnqueueEvent): void {
   const { operationId, priority, invocationId } = event;
-  const operation: Operation = { id: operationId, execution, priority, abandonment: undefined };
-  execution.operations.push(operation);
+  const operation = operationOf(execution, event);
+  addOperation(execution, operation);
   state.joined.set(operationId, operation);
   waitWith(execution, priority, invocationId);
   state.decide({ type: "joined", executionId: execution.id, operationId });
+}
+
+function operationOf(execution: Execution, { operationId, priority }: EnqueueEvent): Operation {
+  return { id: operationId, execution, priority, abandonment: undefined, next: undefined };
 }
 
 /** Why nothing may be made of the enqueue; undefined where it may go on. */

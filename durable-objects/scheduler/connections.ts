@@ -2,7 +2,7 @@ import { offerWork, withdraw } from "./availability.ts";
 import { disconnectedClock, startClock, stopClock } from "./clocks.ts";
 import { removeAgent, removeIfGone } from "./departures.ts";
 import type { AgentDescription } from "./events.ts";
-import { hear, watchSilence } from "./heartbeat.ts";
+import { hear, isSilent, watchSilence } from "./heartbeat.ts";
 import { loseLease, returnLease } from "./leases.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Agent } from "./state.ts";
@@ -10,15 +10,13 @@ import type { Agent } from "./state.ts";
 /** An agent said Hello. One that was here before goes on with the leases that it still holds. */
 export function connectAgent(state: SchedulerState, description: AgentDescription, leaseIds: readonly string[]): void {
   const held = new Set(leaseIds);
-  let agent = state.agents.get(description.id);
-  if (agent === undefined) agent = state.agents.add(description, state.nowMs);
-  else withdraw(state, agent);
+  const agent = state.agents.get(description.id) ?? state.agents.add(description.id);
+  withdraw(state, agent);
   state.agents.describe(agent, description);
   agent.connected = true;
-  agent.draining = description.draining;
   if (agent.awaited) stopClock(state, disconnectedClock(agent.id));
   agent.awaited = false;
-  hear(state, agent, state.nowMs);
+  hear(agent, state.nowMs);
   // Before it is offered work, so that what it lost goes out again in its old place.
   for (const lease of [...agent.leases.values()]) if (!held.has(lease.id)) returnLease(state, lease);
   for (const leaseId of held) {
@@ -56,6 +54,7 @@ export function awaitAgent(state: SchedulerState, agent: Agent): void {
 
 /** It was silent for the worker timeout: its leases go to others. */
 export function loseAgent(state: SchedulerState, agent: Agent): void {
+  if (!isSilent(state, agent)) return;
   const message = `agent ${agent.name} was lost: silent for ${state.limits.workerTimeoutMs / 1000} s`;
   agent.connected = false;
   withdraw(state, agent);

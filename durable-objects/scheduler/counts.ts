@@ -48,5 +48,5 @@ export function countsOf({ agents, groups }: SchedulerState): SchedulerCounts {
 function groupCounts({ executions, members, queue, requirement }: Group): GroupCounts {
   let oldestQueuedAtMs: number | undefined;
   for (const { queuedAtMs } of queue.heads()) oldestQueuedAtMs = Math.min(oldestQueuedAtMs ?? Infinity, queuedAtMs);
-  return { requirement, queued: queue.size, active: executions - queue.size, oldestQueuedAtMs, agents: members.size };
+  return { requirement, queued: queue.size, active: executions - queue.size, oldestQueuedAtMs, agents: members.length };
 }

@@ -1,5 +1,6 @@
-import { canTake, hasSlot } from "./agents.ts";
 import { RESERVE_AFTER_MS } from "./limits.ts";
+import { watchSilence } from "./heartbeat.ts";
+import { canTake, hasSlot, refresh } from "./memberships.ts";
 import { fits } from "./platform.ts";
 import { takeFromQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
@@ -13,11 +14,13 @@ export function dispatchExecution(state: SchedulerState, execution: Execution, s
   const { group } = execution;
   if (group.queue.peek() !== execution) return;
   const agent = localAgent(state, execution, spoiler) ?? nextAvailable(state, group, spoiler);
-  if (agent !== undefined) lease(state, execution, agent);
+  if (agent === undefined) return;
+  lease(state, execution, agent);
+  refresh(agent, true);
 }
 
 function localAgent(state: SchedulerState, { group, inputRoot }: Execution, spoiler?: Agent): Agent | undefined {
-  const agent = inputRoot === undefined ? undefined : state.agents.availableHolder(group, inputRoot);
+  const agent = inputRoot === undefined ? undefined : state.agents.inputRoots.availableHolder(group, inputRoot);
   return agent === spoiler ? undefined : agent;
 }
 
@@ -32,13 +35,14 @@ function nextAvailable(state: SchedulerState, { available }: Group, spoiler?: Ag
 
 /** Gives the agent as much as it can take, after a change of what that is. */
 export function dispatchAgent(state: SchedulerState, agent: Agent): void {
-  state.agents.refresh(agent);
+  let hasBeenUsed = false;
   while (hasSlot(agent)) {
-    const group = nextGroup(state, agent);
-    const execution = group?.queue.peek();
-    if (execution === undefined) return;
+    const execution = nextExecution(state, agent);
+    if (execution === undefined) break;
     lease(state, execution, agent);
+    hasBeenUsed = true;
   }
+  refresh(agent, hasBeenUsed);
 }
 
 /** Ends the keeping of an agent for the group, whose next execution has gone. The agent is then free for others. */
@@ -51,25 +55,23 @@ export function releaseReservation(state: SchedulerState, group: Group): void {
 }
 
 /**
- * The group whose next execution the agent should take: by priority, then age. Where that one doesn't fit beside what
- * runs there, a lesser one that does, unless the first has waited for long: then the agent is kept for it.
+ * The execution that the agent should take: by priority, then age, of those that are next in their groups. Where that one
+ * doesn't fit beside what runs there, a lesser one that does, unless the first has waited for long: then the agent is kept
+ * for it.
  */
-function nextGroup(state: SchedulerState, agent: Agent): Group | undefined {
+function nextExecution(state: SchedulerState, agent: Agent): Execution | undefined {
   let first: Execution | undefined;
   let fitting: Execution | undefined;
-  for (const { group } of agent.memberships) {
+  for (const group of agent.groups) {
     const head = group.queue.peek();
     if (head === undefined) continue;
     if (first === undefined || comesBefore(head, first)) first = head;
-    if (canTake(agent, group) && (fitting === undefined || comesBefore(head, fitting))) fitting = head;
+    if ((fitting === undefined || comesBefore(head, fitting)) && canTake(agent, group)) fitting = head;
   }
-  if (first !== undefined && first !== fitting && shouldReserve(state, agent, first)) {
-    agent.reservedFor = first.group;
-    first.group.reservedAgent = agent;
-    state.agents.refresh(agent);
-    return undefined;
-  }
-  return fitting?.group;
+  if (first === undefined || first === fitting || !shouldReserve(state, agent, first)) return fitting;
+  agent.reservedFor = first.group;
+  first.group.reservedAgent = agent;
+  return undefined;
 }
 
 function shouldReserve(state: SchedulerState, agent: Agent, execution: Execution): boolean {
@@ -102,7 +104,7 @@ function lease(state: SchedulerState, execution: Execution, agent: Agent): void 
   };
   execution.lease = given;
   hold(state, given, execution.timeoutMs);
-  if (execution.inputRoot !== undefined) state.agents.remember(agent, execution.inputRoot);
+  if (execution.inputRoot !== undefined) state.agents.inputRoots.remember(agent, execution.inputRoot);
   state.decide({
     type: "leased",
     executionId: execution.id,
@@ -116,16 +118,15 @@ function lease(state: SchedulerState, execution: Execution, agent: Agent): void 
 
 /** The agent holds the lease from now on, for as long as its command and its transfers may take. */
 export function hold(state: SchedulerState, lease: Lease, timeoutMs: number): void {
-  const { agent } = lease;
+  const { agent, startedAtMs } = lease;
   state.agents.occupy(lease);
-  lease.deadline = state.deadline(lease.deadline, lease.startedAtMs + timeoutMs + state.limits.leaseOverheadMs, {
-    of: "lease",
-    lease,
+  lease.deadline = state.await({
+    atMs: startedAtMs + timeoutMs + state.limits.leaseOverheadMs,
+    duty: "end_lease",
+    subject: lease,
+    heapIndex: -1,
   });
-  agent.silence ??= state.deadline(undefined, agent.lastHeardMs + state.limits.workerTimeoutMs, {
-    of: "silence",
-    agent,
-  });
+  if (agent.silence === undefined) watchSilence(state, agent);
 }
 
 /** Unique: no two attempts of any execution share one, so a late report can't be taken for a newer attempt's. */

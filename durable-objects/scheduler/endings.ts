@@ -1,6 +1,7 @@
 import { stopAwaitingClient } from "./abandonment.ts";
 import { releaseReservation } from "./dispatch.ts";
 import type { Failure } from "./events.ts";
+import { bestPriority, removeOperation } from "./operations.ts";
 import { setPriority, takeFromQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Execution, Group, Lease, Operation } from "./state.ts";
@@ -27,21 +28,23 @@ export function fail(state: SchedulerState, execution: Execution, failure: Failu
 /** One client's operation is over; its execution goes on if others wait for it. */
 export function endOperation(state: SchedulerState, operation: Operation, failure: Failure): void {
   const { execution } = operation;
-  if (execution.operations.length === 1) {
+  if (execution.operation?.next === undefined) {
     fail(state, execution, failure);
     return;
   }
   stopAwaitingClient(state, operation);
-  execution.operations.splice(execution.operations.indexOf(operation), 1);
+  removeOperation(execution, operation);
   state.joined.delete(operation.id);
   state.decide({ type: "operation_ended", executionId: execution.id, operationId: operation.id, failure });
-  setPriority(execution, Math.min(...execution.operations.map(({ priority }) => priority)));
+  setPriority(execution, bestPriority(execution));
 }
 
 /** Nobody wants the lease any more. It keeps its share of the agent until the agent says that its processes are gone. */
 export function abandonLease(state: SchedulerState, lease: Lease, why: string): void {
   lease.execution = undefined;
-  lease.deadline = state.deadline(lease.deadline, state.nowMs + state.limits.workerTimeoutMs, { of: "lease", lease });
+  state.clear(lease.deadline);
+  const atMs = state.nowMs + state.limits.workerTimeoutMs;
+  lease.deadline = state.await({ atMs, duty: "end_lease", subject: lease, heapIndex: -1 });
   state.decide({ type: "cancel_lease", agentId: lease.agent.id, leaseId: lease.id, why });
 }
 
@@ -66,10 +69,10 @@ export function forgetEnded(state: SchedulerState): void {
 function drop(state: SchedulerState, execution: Execution): void {
   state.executions.delete(execution.id);
   if (state.mergeable.get(execution.actionKey) === execution) state.mergeable.delete(execution.actionKey);
-  for (const operation of execution.operations) {
+  for (let { operation } = execution; operation !== undefined; operation = operation.next) {
     stopAwaitingClient(state, operation);
     state.joined.delete(operation.id);
   }
-  state.groups.leave(execution.group);
+  state.leaveGroup(execution.group);
   state.ended.add(execution.id, state.nowMs + state.limits.retainCompletedForMs);
 }

@@ -25,8 +25,14 @@ interface Level<T extends QueueItem<T>> extends HeapItem {
 }
 
 /** The waiting items of one build, the first to be taken first. Never empty. */
-interface Line<T extends QueueItem<T>> extends HeapItem {
-  readonly items: LinkedList<T>;
+class Line<T extends QueueItem<T>> extends LinkedList<T> implements HeapItem {
+  readonly invocationId: string;
+  heapIndex = -1;
+
+  constructor(invocationId: string) {
+    super();
+    this.invocationId = invocationId;
+  }
 }
 
 /**
@@ -40,6 +46,8 @@ export class FairQueue<T extends QueueItem<T>> {
   readonly #levels = new Map<number, Level<T>>();
   readonly #order = new IndexedHeap<Level<T>>((a, b) => a.priority < b.priority);
   #size = 0;
+  /** The item whose turn it is. It is asked for far more often than it changes. */
+  #first: T | undefined;
 
   get size(): number {
     return this.#size;
@@ -48,8 +56,8 @@ export class FairQueue<T extends QueueItem<T>> {
   /** The turn that an item of the invocation would get now. */
   turnOf(priority: number, invocationId: string): number {
     const level = this.#levels.get(priority);
-    const last = level?.lines.get(invocationId)?.items.last;
-    return last === undefined ? (level?.order.peek()?.items.first?.turn ?? 0) : last.turn + 1;
+    const last = level?.lines.get(invocationId)?.last;
+    return last === undefined ? (level?.order.peek()?.first?.turn ?? 0) : last.turn + 1;
   }
 
   /** A new item, at the end of its build's line. */
@@ -63,26 +71,29 @@ export class FairQueue<T extends QueueItem<T>> {
     const level = this.#level(item.priority);
     const line = level.lines.get(item.invocationId);
     if (line === undefined) {
-      const added = { items: new LinkedList<T>(), heapIndex: -1 };
-      added.items.append(item);
+      const added = new Line<T>(item.invocationId);
+      added.append(item);
       level.lines.set(item.invocationId, added);
       level.order.push(added);
     } else {
-      line.items.append(item);
+      // One string for all of a build's items.
+      item.invocationId = line.invocationId;
+      line.append(item);
     }
     this.#size += 1;
+    this.#findFirst();
   }
 
   /** An item that was taken out and must be taken again: it had its turn, and goes before all that haven't. */
   pushBack(item: T): void {
     this.#level(item.priority).returned.push(item);
     this.#size += 1;
+    this.#findFirst();
   }
 
   /** The item whose turn it is, left where it is. */
   peek(): T | undefined {
-    const level = this.#order.peek();
-    return level?.returned.peek() ?? level?.order.peek()?.items.first;
+    return this.#first;
   }
 
   /** The item must be in this queue. */
@@ -92,9 +103,11 @@ export class FairQueue<T extends QueueItem<T>> {
     this.#size -= 1;
     if (item.heapIndex >= 0) level.returned.remove(item);
     else this.#leaveLine(level, item);
-    if (level.order.size > 0 || level.returned.size > 0) return;
-    this.#levels.delete(level.priority);
-    this.#order.remove(level);
+    if (level.order.size === 0 && level.returned.size === 0) {
+      this.#levels.delete(level.priority);
+      this.#order.remove(level);
+    }
+    this.#findFirst();
   }
 
   /** The oldest item of each build at each priority. */
@@ -102,7 +115,7 @@ export class FairQueue<T extends QueueItem<T>> {
     for (const { returned, lines } of this.#levels.values()) {
       const oldest = returned.peek();
       if (oldest !== undefined) yield oldest;
-      for (const { items } of lines.values()) if (items.first !== undefined) yield items.first;
+      for (const { first } of lines.values()) if (first !== undefined) yield first;
     }
   }
 
@@ -110,7 +123,7 @@ export class FairQueue<T extends QueueItem<T>> {
   *[Symbol.iterator](): Iterator<T> {
     for (const { returned, lines } of this.#levels.values()) {
       yield* returned;
-      for (const { items } of lines.values()) yield* items;
+      for (const line of lines.values()) yield* line;
     }
   }
 
@@ -121,7 +134,7 @@ export class FairQueue<T extends QueueItem<T>> {
       priority,
       returned: new IndexedHeap<T>((a, b) => a.sequence < b.sequence),
       lines: new Map(),
-      order: new IndexedHeap<Line<T>>((a, b) => goesBefore(a.items.first, b.items.first)),
+      order: new IndexedHeap<Line<T>>((a, b) => goesBefore(a.first, b.first)),
       heapIndex: -1,
     };
     this.#levels.set(priority, level);
@@ -129,12 +142,17 @@ export class FairQueue<T extends QueueItem<T>> {
     return level;
   }
 
+  #findFirst(): void {
+    const level = this.#order.peek();
+    this.#first = level?.returned.peek() ?? level?.order.peek()?.first;
+  }
+
   #leaveLine(level: Level<T>, item: T): void {
     const line = level.lines.get(item.invocationId);
     if (line === undefined) return;
-    const wasFirst = line.items.first === item;
-    line.items.remove(item);
-    if (line.items.size === 0) {
+    const wasFirst = line.first === item;
+    line.remove(item);
+    if (line.size === 0) {
       level.lines.delete(item.invocationId);
       level.order.remove(line);
     } else if (wasFirst) {

@@ -23,7 +23,7 @@ export class Groups {
     const group: Group = {
       requirement,
       queue: new FairQueue(),
-      members: new Set(),
+      members: [],
       available: new LinkedList(),
       executions: 0,
       unmatched: undefined,

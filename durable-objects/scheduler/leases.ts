@@ -20,7 +20,7 @@ type Loss =
 
 export function progress(state: SchedulerState, agentId: string, leaseId: string, phase: LeasePhase): void {
   const agent = state.agents.get(agentId);
-  if (agent !== undefined) hear(state, agent, state.nowMs);
+  if (agent !== undefined) hear(agent, state.nowMs);
   const lease = agent?.leases.get(leaseId);
   if (lease?.execution === undefined || lease.phase === phase) return;
   lease.phase = phase;
@@ -41,7 +41,7 @@ export function endLease(
     state.decide({ type: "acknowledge", agentId, leaseId });
     return;
   }
-  hear(state, agent, state.nowMs);
+  hear(agent, state.nowMs);
   const { execution } = lease;
   release(state, lease);
   if (execution !== undefined) {
@@ -51,9 +51,11 @@ export function endLease(
       case "timed_out":
       case "refused":
         execution.stage = "finishing";
-        execution.publication = state.deadline(undefined, state.nowMs + PUBLISH_TIMEOUT_MS, {
-          of: "publication",
-          execution,
+        execution.publication = state.await({
+          atMs: state.nowMs + PUBLISH_TIMEOUT_MS,
+          duty: "complete_execution",
+          subject: execution,
+          heapIndex: -1,
         });
         state.decide({ type: "publish", executionId: execution.id, leaseId, tookMs: state.nowMs - lease.startedAtMs });
         break;
@@ -67,7 +69,7 @@ export function endLease(
         break;
       case "busy":
         // It is full with leases of other schedulers.
-        stopGiving(state, agent);
+        stopGiving(agent);
         lose(state, execution, { kind: "declined", message: `agent ${agent.name} was full` });
         break;
       case "cancelled":

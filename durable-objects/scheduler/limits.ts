@@ -17,8 +17,11 @@ export interface SchedulerLimits {
   readonly leaseOverheadMs: number;
 }
 
-/** Idle groups remember which agents serve them; this many are kept, so that a stream of single actions matches once. */
-export const MAX_IDLE_GROUPS = 256;
+/**
+ * Idle groups remember which agents serve them; this many are kept, so that a stream of single actions matches once. With
+ * 1,000 agents each takes about 80 kB.
+ */
+export const MAX_IDLE_GROUPS = 64;
 
 /** Actions that are remembered for having spent their attempts. */
 export const MAX_REMEMBERED_FAILURES = 10_000;
@@ -32,10 +35,10 @@ export const MAX_FAILURE_LENGTH = 1000;
  */
 export const MAX_LEASES_WITH_RETURNS = 20;
 
-/** Input roots that are remembered of each agent. */
-export const MAX_INPUT_ROOTS = 256;
+/** Input roots that are remembered of all agents together; each takes about 250 bytes. */
+export const MAX_INPUT_ROOTS = 25_000;
 
-/** How many agents that hold an input root are asked whether they are free before locality is given up. */
+/** How many agents are remembered of one input root, and asked whether they are free before locality is given up. */
 export const MAX_LOCALITY_PROBES = 16;
 
 /**

@@ -3,6 +3,7 @@ import { stopClock, unwatchedClock } from "./clocks.ts";
 import { awaitAgent } from "./connections.ts";
 import { removeIfGone } from "./departures.ts";
 import { dispatchAgent, hold } from "./dispatch.ts";
+import { addOperation, bestPriority } from "./operations.ts";
 import { putBackInQueue } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { EndedSnapshot, ExecutionSnapshot, LeaseSnapshot, SchedulerSnapshot } from "./snapshot.ts";
@@ -12,10 +13,10 @@ import type { Execution, Lease, Operation } from "./state.ts";
 export function restore(state: SchedulerState, snapshot: SchedulerSnapshot): void {
   state.restoredClocks = new Map(snapshot.clocks);
   for (const { description, connected, lastHeardMs } of snapshot.agents) {
-    const agent = state.agents.add(description, lastHeardMs);
+    const agent = state.agents.add(description.id);
+    agent.lastHeardMs = lastHeardMs;
     state.agents.describe(agent, description);
     agent.connected = connected;
-    agent.draining = description.draining;
   }
   for (const ended of snapshot.ended) restoreEnded(state, ended);
   const inTurn = [...snapshot.executions].sort((a, b) => a.turn - b.turn || a.sequence - b.sequence);
@@ -42,7 +43,6 @@ function restoreEnded(state: SchedulerState, { id, endedAtMs, spent }: EndedSnap
 
 function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): void {
   const group = state.group(snapshot.requirement);
-  const operations: Operation[] = [];
   const execution: Execution = {
     id: snapshot.id,
     actionKey: snapshot.actionKey,
@@ -51,11 +51,11 @@ function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): v
     timeoutMs: snapshot.timeoutMs,
     inputRoot: snapshot.inputRoot,
     invocationId: snapshot.invocationId,
-    priority: Math.min(...snapshot.operations.map(({ priority }) => priority)),
+    priority: 0,
     queuedAtMs: snapshot.queuedAtMs,
     sequence: snapshot.sequence,
     turn: snapshot.turn,
-    operations,
+    operation: undefined,
     stage: "queued",
     lease: undefined,
     publication: undefined,
@@ -66,11 +66,12 @@ function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): v
     heapIndex: -1,
   };
   for (const { id, priority } of snapshot.operations) {
-    const operation: Operation = { id, execution, priority, abandonment: undefined };
-    operations.push(operation);
+    const operation: Operation = { id, execution, priority, abandonment: undefined, next: undefined };
+    addOperation(execution, operation);
     if (state.restoredClocks.has(unwatchedClock(id))) awaitClient(state, operation);
     if (id !== execution.id) state.joined.set(id, operation);
   }
+  execution.priority = bestPriority(execution);
   state.nextSequence = Math.max(state.nextSequence, snapshot.sequence + 1);
   state.executions.set(execution.id, execution);
   if (execution.mergeable) state.mergeable.set(execution.actionKey, execution);

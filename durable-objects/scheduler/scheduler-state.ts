@@ -5,6 +5,7 @@ import type { Decision } from "./events.ts";
 import { Groups } from "./groups.ts";
 import { IndexedHeap } from "./indexed-heap.ts";
 import { MAX_REMEMBERED_FAILURES, type SchedulerLimits } from "./limits.ts";
+import { dissolve, join } from "./memberships.ts";
 import { describeMismatch, type Requirement } from "./platform.ts";
 import type { Deadline, Execution, Group, Operation } from "./state.ts";
 
@@ -44,10 +45,8 @@ export class SchedulerState {
     return decisions;
   }
 
-  /** A deadline at `atMs` in place of `old`. */
-  deadline(old: Deadline | undefined, atMs: number, subject: Deadline["subject"]): Deadline {
-    this.clear(old);
-    const deadline: Deadline = { atMs, subject, heapIndex: -1 };
+  /** Sets a new deadline. */
+  await(deadline: Deadline): Deadline {
     this.deadlines.push(deadline);
     return deadline;
   }
@@ -57,7 +56,7 @@ export class SchedulerState {
   }
 
   operation(id: string): Operation | undefined {
-    const first = this.executions.get(id)?.operations[0];
+    const first = this.executions.get(id)?.operation;
     return first?.id === id ? first : this.joined.get(id);
   }
 
@@ -66,21 +65,26 @@ export class SchedulerState {
     const known = this.groups.get(requirement.key);
     if (known !== undefined) return known;
     const group = this.groups.add(requirement);
-    for (const agent of this.agents.all()) this.agents.join(agent, group);
-    const evicted = this.groups.evict();
-    if (evicted !== undefined) this.agents.dissolve(evicted);
+    for (const agent of this.agents.all()) join(agent, group);
+    this.#dissolveIdle();
     return group;
+  }
+
+  /** One execution of the group less. */
+  leaveGroup(group: Group): void {
+    this.groups.leave(group);
+    this.#dissolveIdle();
   }
 
   /** Starts or stops the clock of a group that nobody can serve. */
   checkMatched(group: Group): void {
-    if (group.members.size > 0) group.refusal = undefined;
-    const isUnmatched = group.members.size === 0 && group.queue.size > 0;
+    if (group.members.length > 0) group.refusal = undefined;
+    const isUnmatched = group.members.length === 0 && group.queue.size > 0;
     if (isUnmatched === (group.unmatched !== undefined)) return;
     const clock = unmatchedClock(group.requirement.key);
     if (isUnmatched) {
       const untilMs = startClock(this, clock) + this.limits.noWorkerTimeoutMs;
-      group.unmatched = this.deadline(undefined, untilMs, { of: "unmatched", group });
+      group.unmatched = this.await({ atMs: untilMs, duty: "refuse_group", subject: group, heapIndex: -1 });
     } else {
       this.clear(group.unmatched);
       group.unmatched = undefined;
@@ -103,5 +107,10 @@ export class SchedulerState {
     }
     this.spent.delete(actionKey);
     this.spent.set(actionKey, { untilMs, message });
+  }
+
+  #dissolveIdle(): void {
+    const group = this.groups.evict();
+    if (group !== undefined) dissolve(group);
   }
 }

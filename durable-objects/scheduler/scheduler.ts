@@ -36,7 +36,7 @@ export class Scheduler {
     const state = this.#state;
     if (event.type === "agent_heard") {
       this.#withAgent(event.agentId, (agent) => {
-        hear(state, agent, event.nowMs);
+        hear(agent, event.nowMs);
       });
       return [];
     }
@@ -141,22 +141,22 @@ export class Scheduler {
     forgetEnded(state);
   }
 
-  #meet({ subject }: Deadline): void {
-    switch (subject.of) {
-      case "lease":
-        expireLease(this.#state, subject.lease);
+  #meet({ duty, subject }: Deadline): void {
+    switch (duty) {
+      case "end_lease":
+        expireLease(this.#state, subject);
         break;
-      case "silence":
-        loseAgent(this.#state, subject.agent);
+      case "lose_agent":
+        loseAgent(this.#state, subject);
         break;
-      case "unmatched":
-        failUnmatched(this.#state, subject.group);
+      case "refuse_group":
+        failUnmatched(this.#state, subject);
         break;
-      case "abandonment":
-        abandonOperation(this.#state, subject.operation);
+      case "abandon_operation":
+        abandonOperation(this.#state, subject);
         break;
-      case "publication":
-        complete(this.#state, subject.execution);
+      case "complete_execution":
+        complete(this.#state, subject);
         break;
     }
   }

@@ -1,5 +1,6 @@
 import type { AgentDescription, LeasePhase } from "./events.ts";
 import type { Requirement } from "./platform.ts";
+import { operationsOf } from "./operations.ts";
 import type { Execution } from "./state.ts";
 
 /** What must be kept of a live execution, so that a restarted scheduler goes on with it. */
@@ -14,7 +15,7 @@ export interface ExecutionSnapshot {
   readonly queuedAtMs: number;
   readonly sequence: number;
   readonly turn: number;
-  /** In the order of their arrival. */
+  /** The first one is the execution's own, while that is live. */
   readonly operations: readonly { readonly id: string; readonly priority: number }[];
   /** How many leases it had. */
   readonly leaseCount: number;
@@ -59,7 +60,7 @@ export interface SchedulerSnapshot {
 }
 
 export function snapshotOf(execution: Execution): ExecutionSnapshot {
-  const { group, lease, operations } = execution;
+  const { group, lease } = execution;
   return {
     id: execution.id,
     actionKey: execution.actionKey,
@@ -71,7 +72,7 @@ export function snapshotOf(execution: Execution): ExecutionSnapshot {
     queuedAtMs: execution.queuedAtMs,
     sequence: execution.sequence,
     turn: execution.turn,
-    operations: operations.map(({ id, priority }) => ({ id, priority })),
+    operations: Array.from(operationsOf(execution), ({ id, priority }) => ({ id, priority })),
     leaseCount: execution.leaseCount,
     failures: execution.failures ?? [],
     lease: lease && { id: lease.id, agentId: lease.agent.id, phase: lease.phase, startedAtMs: lease.startedAtMs },

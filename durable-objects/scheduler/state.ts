@@ -5,15 +5,15 @@ import type { Linked, LinkedList } from "./linked-list.ts";
 import type { Offer, Requirement } from "./platform.ts";
 
 /** Something that must happen at a time. */
-export interface Deadline extends HeapItem {
-  readonly atMs: number;
-  readonly subject:
-    | { readonly of: "lease"; readonly lease: Lease }
-    | { readonly of: "silence"; readonly agent: Agent }
-    | { readonly of: "unmatched"; readonly group: Group }
-    | { readonly of: "abandonment"; readonly operation: Operation }
-    | { readonly of: "publication"; readonly execution: Execution };
-}
+export type Deadline = HeapItem & { readonly atMs: number } & Duty;
+
+/** What must happen then, and to whom. */
+export type Duty =
+  | { readonly duty: "end_lease"; readonly subject: Lease }
+  | { readonly duty: "lose_agent"; readonly subject: Agent }
+  | { readonly duty: "refuse_group"; readonly subject: Group }
+  | { readonly duty: "abandon_operation"; readonly subject: Operation }
+  | { readonly duty: "complete_execution"; readonly subject: Execution };
 
 export type Deadlines = IndexedHeap<Deadline>;
 
@@ -24,6 +24,8 @@ export interface Operation {
   readonly priority: number;
   /** Set while no client waits for it. */
   abandonment: Deadline | undefined;
+  /** Another one that shares the execution. */
+  next: Operation | undefined;
 }
 
 /** The work that one or more operations wait for. */
@@ -36,7 +38,8 @@ export interface Execution extends QueueItem<Execution> {
   readonly timeoutMs: number;
   readonly inputRoot: string | undefined;
   readonly queuedAtMs: number;
-  readonly operations: Operation[];
+  /** Those that wait for it, as a chain: most have one only, and an array would take as much memory again. */
+  operation: Operation | undefined;
   /** `finishing`: it has a result, which is being made durable. */
   stage: "queued" | "leased" | "finishing";
   lease: Lease | undefined;
@@ -78,18 +81,25 @@ export interface Agent {
   readonly leases: Map<string, Lease>;
   /** Of the groups that it can serve; empty while it is disconnected or draining. */
   readonly memberships: Membership[];
-  /** Set while it has leases. */
+  /** The groups of `memberships`, in the same order: looked through for every lease, without a look at those. */
+  readonly groups: Group[];
+  /** How many of `memberships` are available. */
+  availableIn: number;
+  /** Set while it has leases. It may be early: what was heard since then is looked at when it comes. */
   silence: Deadline | undefined;
   /** It takes nothing else until that group's next execution fits here. */
   reservedFor: Group | undefined;
-  /** Keys of the input roots that it has; the newest last. */
-  readonly inputRoots: Set<string>;
+  /** How often it has said what it is and has. */
+  descriptions: number;
 }
 
 /** An agent in a group that it can serve. */
 export interface Membership extends Linked<Membership> {
   readonly agent: Agent;
   readonly group: Group;
+  /** Its place in `agent.memberships` and in `group.members`. */
+  indexInAgent: number;
+  indexInGroup: number;
   /** Whether it could take an execution of the group right now, and so is in `group.available`. */
   available: boolean;
 }
@@ -98,7 +108,7 @@ export interface Membership extends Linked<Membership> {
 export interface Group extends Linked<Group> {
   readonly requirement: Requirement;
   readonly queue: FairQueue<Execution>;
-  readonly members: Set<Membership>;
+  readonly members: Membership[];
   /** Members that could take an execution now, the least recently used first. Empty while anything is queued. */
   readonly available: LinkedList<Membership>;
   /** Executions queued, leased or finishing. At zero the group is idle, and is kept only among the last few of those. */

@@ -130,7 +130,7 @@ export class StarvationWatch {
     for (const group of state.groups.all()) {
       const head = group.queue.peek();
       const execution = head && books.live.get(head.id);
-      if (execution === undefined || group.members.size === 0) continue;
+      if (execution === undefined || group.members.length === 0) continue;
       if (first === undefined || comesBefore(execution, first)) first = execution;
     }
     if (first === undefined || first !== this.#first?.execution) {

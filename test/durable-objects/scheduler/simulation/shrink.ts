@@ -14,16 +14,16 @@ export function failureOf(seed: number, history: History): string | undefined {
 
 /**
  * A shorter history that fails in the same way: larger and smaller pieces are left out in turn, until no single step can
- * be left out any more or `budget` histories were tried.
+ * be left out any more or the time is up.
  */
-export function shrink(seed: number, history: History, budget = 2000): History {
+export function shrink(seed: number, history: History, budgetMs = 60_000): History {
   const failure = failureOf(seed, history);
   if (failure === undefined) return history;
   let shortest = history;
-  let tries = 0;
-  for (let size = history.length >> 1; size > 0 && tries < budget;) {
+  const untilMs = Date.now() + budgetMs;
+  for (let size = history.length >> 1; size > 0 && Date.now() < untilMs;) {
     let shortened = false;
-    for (let start = 0; start < shortest.length && tries < budget; tries += 1) {
+    for (let start = 0; start < shortest.length && Date.now() < untilMs;) {
       const shorter = [...shortest.slice(0, start), ...shortest.slice(start + size)];
       if (failureOf(seed, shorter) === failure) {
         shortest = shorter;

@@ -3,6 +3,7 @@ import {
   MAX_INPUT_ROOTS,
   MAX_REMEMBERED_FAILURES,
 } from "../../../../durable-objects/scheduler/limits.ts";
+import { operationsOf } from "../../../../durable-objects/scheduler/operations.ts";
 import type { SchedulerState } from "../../../../durable-objects/scheduler/scheduler-state.ts";
 import type { Agent, Group } from "../../../../durable-objects/scheduler/state.ts";
 import { fits } from "../../../../durable-objects/scheduler/platform.ts";
@@ -10,16 +11,18 @@ import { hold } from "./violation.ts";
 
 /** What is kept in several places says the same in each, and nothing is kept that has no bound. */
 export function checkStructure(state: SchedulerState): void {
-  const groups = [...state.groups.all()];
+  const groups = new Set(state.groups.all());
   const agents = [...state.agents.all()];
   for (const group of groups) checkGroup(group);
   for (const agent of agents) checkAgent(agent, groups);
   checkExecutions(state);
   hold(
-    groups.filter(({ executions }) => executions === 0).length <= MAX_IDLE_GROUPS,
+    [...groups].filter(({ executions }) => executions === 0).length <= MAX_IDLE_GROUPS,
     "idle platforms are bounded",
-    () => `${groups.length}`,
+    () => `${groups.size}`,
   );
+  const { inputRoots } = state.agents;
+  hold(inputRoots.size <= MAX_INPUT_ROOTS, "remembered input roots are bounded", () => `${inputRoots.size}`);
   hold(state.spent.size <= MAX_REMEMBERED_FAILURES, "remembered failures are bounded", () => `${state.spent.size}`);
   hold(
     state.joined.size <= state.limits.maxQueuedActions,
@@ -34,7 +37,10 @@ function checkGroup(group: Group): void {
   let available = 0;
   for (const membership of group.members) {
     hold(membership.group === group, "members know their platform", () => key);
-    hold(membership.agent.memberships.includes(membership), "members know that they are", () => key);
+    const { agent, indexInAgent, indexInGroup } = membership;
+    hold(group.members[indexInGroup] === membership, "members know their place", () => key);
+    hold(agent.memberships[indexInAgent] === membership, "members know that they are", () => key);
+    hold(agent.groups[indexInAgent] === group, "agents know their platforms", () => key);
     if (membership.available) available += 1;
   }
   hold(
@@ -54,7 +60,7 @@ function checkGroup(group: Group): void {
   hold(!fits(group.requirement, reservedAgent.freeMilli), "who is kept has no room yet", () => key);
 }
 
-function checkAgent(agent: Agent, groups: readonly Group[]): void {
+function checkAgent(agent: Agent, groups: ReadonlySet<Group>): void {
   const { id, memberships, leases, silence } = agent;
   if (agent.reservedFor !== undefined)
     hold(agent.reservedFor.reservedAgent === agent, "a platform knows who is kept", () => id);
@@ -62,14 +68,17 @@ function checkAgent(agent: Agent, groups: readonly Group[]): void {
   hold(agent.connected || leases.size > 0, "an agent that is gone is kept for its leases only", () => id);
   if (!agent.connected || agent.draining)
     hold(memberships.length === 0, "who takes nothing is a member of nothing", () => id);
+  hold(memberships.length === agent.groups.length, "agents know their platforms", () => id);
+  let availableIn = 0;
   for (const { group, available } of memberships) {
-    hold(groups.includes(group), "only platforms that are kept have members", () => id);
+    if (available) availableIn += 1;
+    hold(groups.has(group), "only platforms that are kept have members", () => id);
     const hasSlot = leases.size < agent.maxActions;
     const isKept = agent.reservedFor !== undefined && agent.reservedFor !== group;
     const can = hasSlot && !isKept && fits(group.requirement, agent.freeMilli);
     hold(available === can, "an agent is free for what it has room for", () => `${id}: ${group.requirement.key}`);
   }
-  hold(agent.inputRoots.size <= MAX_INPUT_ROOTS, "remembered input roots are bounded", () => id);
+  hold(availableIn === agent.availableIn, "agents know where they are free", () => id);
 }
 
 function checkExecutions(state: SchedulerState): void {
@@ -84,7 +93,7 @@ function checkExecutions(state: SchedulerState): void {
       mergeable += 1;
       hold(state.mergeable.get(execution.actionKey) === execution, "mergeable actions are found", () => execution.id);
     }
-    for (const operation of execution.operations) {
+    for (const operation of operationsOf(execution)) {
       if (operation.id !== execution.id) joined += 1;
       if ((operation.abandonment?.heapIndex ?? -1) >= 0) deadlines += 1;
     }
