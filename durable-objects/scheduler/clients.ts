@@ -60,7 +60,6 @@ function begin(state: SchedulerState, event: EnqueueEvent): void {
     operation: undefined,
     stage: "queued",
     lease: undefined,
-    publication: undefined,
     leaseCount: 0,
     failures: undefined,
     turn: 0,

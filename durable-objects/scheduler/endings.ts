@@ -8,8 +8,7 @@ import type { Execution, Group, Lease, Operation } from "./state.ts";
 
 /** The execution is over, with a result. */
 export function complete(state: SchedulerState, execution: Execution): void {
-  state.clear(execution.publication);
-  execution.publication = undefined;
+  state.clear(execution.lease?.deadline);
   drop(state, execution);
   state.decide({ type: "completed", executionId: execution.id });
 }

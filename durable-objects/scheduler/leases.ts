@@ -45,13 +45,12 @@ export function endLease(
   const { execution } = lease;
   release(state, lease);
   if (execution !== undefined) {
-    execution.lease = undefined;
     switch (outcome) {
       case "completed":
       case "timed_out":
       case "refused":
         execution.stage = "finishing";
-        execution.publication = state.await({
+        lease.deadline = state.await({
           atMs: state.nowMs + PUBLISH_TIMEOUT_MS,
           duty: "complete_execution",
           subject: execution,
@@ -92,7 +91,6 @@ export function returnLease(state: SchedulerState, lease: Lease, why = "never go
   const { execution } = lease;
   release(state, lease);
   if (execution === undefined) return;
-  execution.lease = undefined;
   const { agent } = lease;
   lose(state, execution, { kind: "returned", message: `agent ${agent.name} ${why}`, agent });
 }
@@ -102,7 +100,6 @@ export function loseLease(state: SchedulerState, lease: Lease, message: string):
   const { execution } = lease;
   release(state, lease);
   if (execution === undefined) return;
-  execution.lease = undefined;
   lose(state, execution, { kind: "failed_attempt", message, agent: lease.agent });
 }
 
@@ -117,7 +114,6 @@ export function expireLease(state: SchedulerState, lease: Lease): void {
     removeIfGone(state, agent);
     return;
   }
-  execution.lease = undefined;
   const tookMs = state.nowMs - lease.startedAtMs;
   const message = `agent ${agent.name} did not finish within ${Math.round(tookMs / 1000)} s`;
   abandonLease(state, lease, message);
@@ -136,6 +132,7 @@ function release(state: SchedulerState, lease: Lease): void {
 }
 
 function lose(state: SchedulerState, execution: Execution, loss: Loss): void {
+  execution.lease = undefined;
   const message = loss.message.slice(0, MAX_FAILURE_LENGTH);
   const isFailure =
     loss.kind === "failed_attempt" || (loss.kind === "returned" && execution.leaseCount > MAX_LEASES_WITH_RETURNS);

@@ -58,7 +58,6 @@ function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): v
     operation: undefined,
     stage: "queued",
     lease: undefined,
-    publication: undefined,
     leaseCount: snapshot.leaseCount,
     failures: snapshot.failures.length > 0 ? [...snapshot.failures] : undefined,
     previous: undefined,

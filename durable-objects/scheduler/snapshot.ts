@@ -60,7 +60,7 @@ export interface SchedulerSnapshot {
 }
 
 export function snapshotOf(execution: Execution): ExecutionSnapshot {
-  const { group, lease } = execution;
+  const { group, lease, stage } = execution;
   return {
     id: execution.id,
     actionKey: execution.actionKey,
@@ -75,6 +75,9 @@ export function snapshotOf(execution: Execution): ExecutionSnapshot {
     operations: Array.from(operationsOf(execution), ({ id, priority }) => ({ id, priority })),
     leaseCount: execution.leaseCount,
     failures: execution.failures ?? [],
-    lease: lease && { id: lease.id, agentId: lease.agent.id, phase: lease.phase, startedAtMs: lease.startedAtMs },
+    lease:
+      stage === "leased" && lease
+        ? { id: lease.id, agentId: lease.agent.id, phase: lease.phase, startedAtMs: lease.startedAtMs }
+        : undefined,
   };
 }

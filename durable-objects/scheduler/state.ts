@@ -42,9 +42,8 @@ export interface Execution extends QueueItem<Execution> {
   operation: Operation | undefined;
   /** `finishing`: it has a result, which is being made durable. */
   stage: "queued" | "leased" | "finishing";
+  /** Where it runs; while it is finishing, what gave its result. */
   lease: Lease | undefined;
-  /** Set while it is finishing. */
-  publication: Deadline | undefined;
   /** How many leases it had; part of the lease's id. */
   leaseCount: number;
   /** One line for each attempt that failed; undefined before the first. */
@@ -60,6 +59,7 @@ export interface Lease {
   execution: Execution | undefined;
   phase: LeasePhase | undefined;
   readonly startedAtMs: number;
+  /** Of its end; once it has given a result, of that result's way to the action cache. */
   deadline: Deadline | undefined;
 }
 

@@ -41,7 +41,7 @@ export class Audit {
         this.#connect(event);
         break;
       case "agent_disconnected":
-        this.#disconnect(books.agents.get(event.agentId));
+        this.#disconnect(books.agents.get(event.agentId), event.left === true);
         break;
       case "agent_draining":
         this.#drain(books.agents.get(event.agentId));
@@ -299,8 +299,9 @@ export class Audit {
     for (const lease of agent.leases.values()) if (!leaseIds.includes(lease.id)) agent.leases.delete(lease.id);
   }
 
-  /** From now on it has the worker timeout to come back. */
-  #disconnect(agent: BookedAgent | undefined): void {
+  /** From now on it has the worker timeout to come back, unless it has left for good. */
+  #disconnect(agent: BookedAgent | undefined, left: boolean): void {
+    if (left) agent?.leases.clear();
     if (agent?.connected) agent.lastHeardMs = this.#books.nowMs;
     this.#setConnected(agent, false);
   }
@@ -381,7 +382,7 @@ export class Audit {
     const { lease } = execution;
     hold(lease !== undefined, "only what was leased is queued again", () => execution.id);
     hold(
-      event.type === "tick" || event.type === "lease_ended" || event.type === "agent_connected",
+      event.type === "tick" || event.type === "lease_ended" || isReturn(event),
       "a lease is taken away for a reason",
       () => event.type,
     );
@@ -541,7 +542,11 @@ export class Audit {
 
 /** The agent gives a lease back without having spoiled it. */
 function isReturn(event: WorldEvent): boolean {
-  return event.type === "agent_connected" || (event.type === "lease_ended" && event.outcome === "handed_back");
+  return (
+    event.type === "agent_connected" ||
+    (event.type === "agent_disconnected" && event.left === true) ||
+    (event.type === "lease_ended" && event.outcome === "handed_back")
+  );
 }
 
 function requestOf(event: WorldEvent): Request {

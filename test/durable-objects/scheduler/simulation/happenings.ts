@@ -81,10 +81,15 @@ export class Happenings {
         return;
       case "machine_dies":
         this.#withMachine(random, (machine) => {
-          world.machines.delete(machine);
-          world.machineById.delete(machine.id);
-          machine.socket = undefined;
+          this.#remove(machine);
           world.unnoticed.add(machine);
+        });
+        return;
+      case "machine_leaves":
+        this.#withMachine(random, (machine) => {
+          this.#remove(machine);
+          world.unnoticed.delete(machine);
+          world.send({ type: "agent_disconnected", agentId: machine.id, left: true });
         });
         return;
       case "machine_hangs":
@@ -235,6 +240,12 @@ export class Happenings {
       operations.delete(operationId);
       unwatched.delete(operationId);
     }
+  }
+
+  #remove(machine: Machine): void {
+    this.#world.machines.delete(machine);
+    this.#world.machineById.delete(machine.id);
+    machine.socket = undefined;
   }
 
   #withMachine(random: Random, act: (machine: Machine) => void): void {
