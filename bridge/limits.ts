@@ -24,13 +24,22 @@ export interface BridgeLimits {
   readonly batchBytes: number;
   /** Batches of one kind, instance and caller on their way at once; at the limit, blobs wait for one to come back. */
   readonly batchesInFlight: number;
+  /** The largest request that the endpoint takes: a larger ByteStream.Write goes in several. */
+  readonly maxRequestBytes: number;
+  /** A ByteStream.Write of a larger blob is taken up again when its request breaks off. */
+  readonly resumableUploadBytes: number;
+  /** What is held of the latest data of such an upload, to be sent again, and of all of them together. */
+  readonly uploadTailBytes: number;
+  readonly uploadTailsBytes: number;
+  /** How often such an upload is taken up again without getting any further. */
+  readonly uploadAttempts: number;
   /** How long an unused connection to the endpoint is kept. */
   readonly upstreamIdleMs: number;
   /** How long the endpoint may be silent in an Execute or WaitExecution; it repeats itself every 15 s at least. */
   readonly executionSilenceMs: number;
   /** How long a cut Execute or WaitExecution is taken up again, counted from the last message. */
   readonly resumeWindowMs: number;
-  /** Pause before the first attempt to resume; each further one is twice as long on average, up to `resumePauseMaxMs`. */
+  /** Pause before the first attempt to resume an execution or an upload; each further one is twice as long on average, up to `resumePauseMaxMs`. */
   readonly resumePauseMs: number;
   readonly resumePauseMaxMs: number;
   /** How long the answer of the endpoint's `/healthz` holds, and how often a health Watch asks. */
@@ -54,6 +63,14 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   // Half of what the Worker takes.
   batchBytes: 2 * 1024 * 1024,
   batchesInFlight: 16,
+  // Cloudflare's plans end a request at 100 MB and above.
+  maxRequestBytes: 95_000_000,
+  // Up to here the Worker stores a blob in one step, which leaves nothing to be taken up.
+  resumableUploadBytes: 8 * 1024 * 1024,
+  // Two of the Worker's parts on their way, and what is between it and here.
+  uploadTailBytes: 24 * 1024 * 1024,
+  uploadTailsBytes: 256 * 1024 * 1024,
+  uploadAttempts: 8,
   // Less than the 5 s after which workerd closes an idle connection, so that no call meets one that is being closed.
   upstreamIdleMs: 4000,
   executionSilenceMs: 45_000,

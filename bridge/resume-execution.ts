@@ -8,8 +8,7 @@ import { type CallContext, sendRequest, startUpstreamCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
 import { ExecutionUpdates } from "./execution-updates.ts";
 import { encodeFrame, FrameError } from "./frames.ts";
-import type { BridgeLimits } from "./limits.ts";
-import { pause } from "./pause.ts";
+import { pause, resumePauseMs } from "./pause.ts";
 import { readResponseHead } from "./response-head.ts";
 import { codeOf, type Trailers } from "./trailers.ts";
 import { pathOf } from "./unary-call.ts";
@@ -67,12 +66,6 @@ export async function carryExecution(call: ClientCall, context: CallContext): Pr
 
 function waitExecution(name: string): Uint8Array {
   return encodeFrame(toBinary(WaitExecutionRequestSchema, create(WaitExecutionRequestSchema, { name })));
-}
-
-/** A random time around the exponentially grown pause, so that the clients of a restarted Worker don't come at once. */
-function resumePauseMs(attempt: number, limits: BridgeLimits): number {
-  const grown = Math.min(limits.resumePauseMs * 2 ** attempt, limits.resumePauseMaxMs);
-  return grown * (0.5 + Math.random());
 }
 
 /** Passes the updates of one attempt on, and returns how it ended: never OK before the operation is done. */

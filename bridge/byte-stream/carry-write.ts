@@ -3,6 +3,7 @@ import { digestOfName, parseUploadName, type UploadName } from "../../src/byte-s
 import { DIGEST_FUNCTIONS } from "../../src/digest/digest-function.ts";
 import type { Digest } from "../../src/digest/digest.ts";
 import { type CallContext, carryCall } from "../call.ts";
+import { carryLargeWrite, isLarge, type LargeWriteContext } from "./carry-large-write.ts";
 import type { ClientCall } from "../client-call.ts";
 import { FrameError } from "../frames.ts";
 import { HeldRequest } from "../held-request.ts";
@@ -11,19 +12,30 @@ import type { SmallWrites } from "./small-writes.ts";
 import { WriteParts } from "./write-parts.ts";
 import type { WritePart } from "./write-scanner.ts";
 
+/** What the Writes of one bridge share. */
+export interface WriteContext extends LargeWriteContext {
+  readonly smallWrites: SmallWrites;
+}
+
 /**
- * Carries a ByteStream.Write: a small blob in a batch, and anything else as it comes, above all what is malformed, so that
- * its error is the endpoint's own.
+ * Carries a ByteStream.Write: a small blob in a batch, a large one in requests that the endpoint takes, and anything else
+ * as it comes, above all what is malformed, so that its error is the endpoint's own.
  */
-export async function carryWrite(call: ClientCall, context: CallContext, smallWrites: SmallWrites): Promise<void> {
+export async function carryWrite(call: ClientCall, context: WriteContext): Promise<void> {
   const request = new HeldRequest(call, maxHeldBytes(context.limits));
   const parts = new WriteParts(request);
   const first = await unlessMalformed(parts.next());
   const upload = first === undefined ? undefined : parseUpload(first);
-  if (first !== undefined && upload !== undefined && isSmall(upload, first, context)) {
-    const data = await unlessMalformed(readWhole(first, upload, parts));
-    if (data !== undefined) {
-      smallWrites({ call, request, ...upload, data });
+  if (first !== undefined && upload !== undefined) {
+    if (isSmall(upload, first, context)) {
+      const data = await unlessMalformed(readWhole(first, upload, parts));
+      if (data !== undefined) {
+        context.smallWrites({ call, request, ...upload, data });
+        return;
+      }
+    } else if (isLarge(upload, first, context.limits)) {
+      request.release();
+      await carryLargeWrite(call, upload, first, parts, context);
       return;
     }
   }
@@ -35,7 +47,8 @@ function maxHeldBytes({ batchBlobBytes }: BridgeLimits): number {
   return 2 * batchBlobBytes + 32 * 1024;
 }
 
-interface Upload {
+/** Which blob a Write is of. */
+export interface Upload {
   readonly name: UploadName;
   readonly digest: Digest;
 }

@@ -1,0 +1,65 @@
+import {
+  ByteStream,
+  type WriteResponse,
+  WriteResponseSchema,
+} from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { type CallContext, type Caller, startUpstreamCall } from "../call.ts";
+import { pathOf, readUnaryAnswer, type UnaryAnswer } from "../unary-call.ts";
+import type { UpstreamCall } from "../upstream.ts";
+import { type Write, writeFrame } from "./write-frame.ts";
+
+const PATH = pathOf(ByteStream.method.write);
+
+/** One ByteStream.Write to the endpoint. */
+export class UpstreamWrite {
+  readonly answer: Promise<UnaryAnswer<WriteResponse>>;
+  readonly #call: UpstreamCall;
+  #answered = false;
+  #sentBytes = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(caller: Caller, context: CallContext) {
+    this.#call = startUpstreamCall(caller, PATH, context);
+    this.answer = readUnaryAnswer(this.#call, WriteResponseSchema, context).finally(() => {
+      this.#answered = true;
+      this.#wake?.();
+    });
+  }
+
+  /** Whether the endpoint has said its word, so that sending more is of no use. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  /** The bytes of its body so far. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  /** Resolves when the endpoint can take more, or has answered. */
+  async send(write: Write): Promise<void> {
+    const frame = writeFrame(write);
+    this.#sentBytes += frame.length;
+    if (!this.#call.requestBody.write(frame)) {
+      await this.unlessAnswered((resolve) => this.#call.requestBody.once("drain", resolve));
+    }
+  }
+
+  /** Waits for something that `start` begins, or for the answer. One can be waited for at a time. */
+  async unlessAnswered(start: (resolve: () => void) => unknown): Promise<void> {
+    if (this.#answered) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      start(resolve);
+    });
+  }
+
+  end(): void {
+    this.#call.requestBody.end();
+  }
+
+  /** Does nothing to one that is over. */
+  abort(): void {
+    this.#call.abort();
+  }
+}
