@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { Command, Option } from "commander";
 import type { Level } from "pino";
 import type { PlatformProperty } from "../worker-agents/platform-properties.ts";
+import { DEFAULT_SANDBOX_PATHS, type SandboxMode } from "../worker-agents/sandbox.ts";
 import { errorMessage, Fault } from "./fault.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { endpointOption, parsePositiveInteger } from "./options.ts";
@@ -18,6 +19,10 @@ interface AgentFlags {
   readonly properties?: string;
   readonly maxActions?: number;
   readonly workDir: string;
+  readonly sandbox: SandboxMode;
+  readonly sandboxPath: readonly string[];
+  readonly entrypoint?: string;
+  readonly additionalEnvironment: readonly string[];
   readonly drainTimeout: number;
   readonly logLevel: Level;
 }
@@ -55,6 +60,27 @@ export function agentCommand(): Command {
         .env("REMEX_WORK_DIR"),
     )
     .addOption(
+      new Option("--sandbox <mode>", "bwrap: actions see only their inputs and --sandbox-path; auto: where that works")
+        .choices(["auto", "bwrap", "none"])
+        .default("auto")
+        .env("REMEX_SANDBOX"),
+    )
+    .addOption(
+      new Option("--sandbox-path <path...>", "what actions in a sandbox see of this machine, read-only")
+        .default(DEFAULT_SANDBOX_PATHS)
+        .env("REMEX_SANDBOX_PATH"),
+    )
+    .addOption(
+      new Option("--entrypoint <program>", "a program that is given each command to run, as further arguments").env(
+        "REMEX_ENTRYPOINT",
+      ),
+    )
+    .addOption(
+      new Option("--additional-environment <name=value...>", "what commands find in their environment, unless declared")
+        .default([], "nothing")
+        .env("REMEX_ADDITIONAL_ENVIRONMENT"),
+    )
+    .addOption(
       new Option("--drain-timeout <seconds>", "how long running actions may go on when the agent is asked to end")
         .default(60)
         .env("REMEX_DRAIN_TIMEOUT")
@@ -64,6 +90,9 @@ export function agentCommand(): Command {
     .addHelpText(
       "after",
       `
+In a sandbox an action has its inputs, the paths of --sandbox-path, a /tmp of its own and no network. It has the
+network if it asks for the platform property network=allow and this machine offers that by --property.
+
 At the first Ctrl-C or SIGTERM it takes no new action and lets the running ones end, or hands them back when the drain
 timeout is over. The second one ends it at once.
 
@@ -84,6 +113,12 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
       properties: await givenProperties(flags),
       workDirectory: flags.workDir,
       ...(flags.maxActions !== undefined && { maxActions: flags.maxActions }),
+      sandbox: flags.sandbox,
+      sandboxPaths: flags.sandboxPath,
+      ...(flags.entrypoint !== undefined && { entrypoint: flags.entrypoint }),
+      additionalEnvironment: Object.fromEntries(
+        (await parseProperties(flags.additionalEnvironment)).map(({ name, value }) => [name, value]),
+      ),
       drainTimeoutMs: flags.drainTimeout * 1000,
       logger: createLogger(flags.logLevel),
     },
@@ -93,10 +128,20 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
 
 /** @throws Fault if a property is malformed or their file can't be read. */
 async function givenProperties({ property: flags, properties: file }: AgentFlags): Promise<PlatformProperty[]> {
-  const { parseProperty, PropertyError, readPropertiesFile } = await import("../worker-agents/platform-properties.ts");
+  const { PropertyError, readPropertiesFile } = await import("../worker-agents/platform-properties.ts");
   try {
     const fromFile = file === undefined ? [] : await readPropertiesFile(file);
-    return [...fromFile, ...flags.map(parseProperty)];
+    return [...fromFile, ...(await parseProperties(flags))];
+  } catch (error) {
+    throw error instanceof PropertyError ? new Fault(errorMessage(error)) : error;
+  }
+}
+
+/** @throws Fault if one is not name=value. */
+async function parseProperties(flags: readonly string[]): Promise<PlatformProperty[]> {
+  const { parseProperty, PropertyError } = await import("../worker-agents/platform-properties.ts");
+  try {
+    return flags.map(parseProperty);
   } catch (error) {
     throw error instanceof PropertyError ? new Fault(errorMessage(error)) : error;
   }

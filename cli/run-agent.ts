@@ -1,17 +1,18 @@
 import type { AgentOptions } from "../worker-agents/agent-options.ts";
-import { Fault } from "./fault.ts";
+import { errorMessage, Fault } from "./fault.ts";
 import { packageVersion } from "./package-directory.ts";
 
 /**
  * Runs an agent in this process until `signal` aborts and it has drained, and says on stdout when it is ready.
- * @throws Fault if its work directory can't be used or the endpoint refuses it.
+ * @throws Fault if its work directory or sandbox can't be used, or the endpoint refuses it.
  */
 export async function runAgent(options: Omit<AgentOptions, "version">, signal: AbortSignal): Promise<void> {
-  const [agent, { AgentRefusedError }, { foundProperties, mergeProperties }, { WorkDirectoryError }] =
+  const [agent, { AgentRefusedError }, { foundProperties, mergeProperties }, { SandboxError }, { WorkDirectoryError }] =
     await Promise.all([
       import("../worker-agents/agent.ts"),
       import("../worker-agents/connection/connection.ts"),
       import("../worker-agents/platform-properties.ts"),
+      import("../worker-agents/sandbox.ts"),
       import("../worker-agents/work-directory.ts"),
     ]);
   const properties = mergeProperties(foundProperties(), options.properties ?? [])
@@ -24,7 +25,7 @@ export async function runAgent(options: Omit<AgentOptions, "version">, signal: A
   try {
     await agent.runAgent({ ...options, version: packageVersion(), onReady }, signal);
   } catch (error) {
-    const explained = error instanceof WorkDirectoryError || error instanceof AgentRefusedError;
-    throw explained ? new Fault(error.message) : error;
+    const explained = [WorkDirectoryError, SandboxError, AgentRefusedError].some((kind) => error instanceof kind);
+    throw explained ? new Fault(errorMessage(error)) : error;
   }
 }

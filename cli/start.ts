@@ -62,6 +62,8 @@ export function startCommand(): Command {
     .addHelpText(
       "after",
       `
+Its agent runs actions without a sandbox: they see what you see (remex agent has --sandbox).
+
 It prints the line to build with. Ctrl-C stops everything; what is stored stays.
 
 Examples:

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { PlacementMode } from "./inputs/file-placement.ts";
 import type { AgentLimits } from "./limits.ts";
 import type { PlatformProperty } from "./platform-properties.ts";
+import type { SandboxMode } from "./sandbox.ts";
 
 export interface AgentOptions {
   /** The Worker, `http:` or `https:`. */
@@ -27,6 +28,14 @@ export interface AgentOptions {
    * process may write files whatever their mode (as root): a command could change the cache through a link.
    */
   readonly placement?: PlacementMode;
+  /** Default: `none`. */
+  readonly sandbox?: SandboxMode;
+  /** What commands see of the machine in a sandbox, read-only: absolute paths. Default: DEFAULT_SANDBOX_PATHS. */
+  readonly sandboxPaths?: readonly string[];
+  /** A program that is given each command to run, as further arguments. In the sandbox, if there is one. */
+  readonly entrypoint?: string;
+  /** What a command's environment has beside what it declares, which goes before. */
+  readonly additionalEnvironment?: Readonly<Record<string, string>>;
   /** How long a draining agent lets actions go on before it hands them back. Default: 60 s. */
   readonly drainTimeoutMs?: number;
   /** Aborts when the agent is to stop at once: running actions are killed and nothing more is said to the object. */

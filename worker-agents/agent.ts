@@ -19,6 +19,7 @@ import { Interruption } from "./leases/interruption.ts";
 import type { Machine } from "./leases/machine.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { foundProperties, mergeProperties } from "./platform-properties.ts";
+import { DEFAULT_SANDBOX_PATHS, Sandbox } from "./sandbox.ts";
 import { Runner } from "./runner/runner.ts";
 import { askedProperties } from "./shards/asked-properties.ts";
 import { ShardLinks } from "./shards/shard-links.ts";
@@ -36,6 +37,7 @@ const KILL_TIMEOUT_MS = 5_000;
  * run end or hands them back after `drainTimeoutMs`, and waits for the object to acknowledge their results.
  * `killSignal` cuts that short.
  * @throws WorkDirectoryError if the work directory can't be used
+ * @throws SandboxError if a sandbox is asked for and can't be had
  * @throws AgentRefusedError if the endpoint refuses the agent (its token, or an unknown instance) when it first comes
  */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
@@ -46,6 +48,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const files = await FileCache.open({ work, maxBytes: options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES, logger });
   const { callRetries: retryPolicy, callTimeoutMs, maxRequestBytes } = limits;
   const cas = openCas({ endpoint: options.endpoint, instanceName, token, retryPolicy, callTimeoutMs, maxRequestBytes });
+  const { sandbox: sandboxMode = "none", sandboxPaths = DEFAULT_SANDBOX_PATHS } = options;
+  const sandbox = await Sandbox.open(sandboxMode, sandboxPaths, work.newAttempt(), logger);
   const runner = new Runner();
   const directories = new DirectoryCache(limits.directoryCacheEntries);
   const inputRoots = new InputRoots(directories, files);
@@ -61,6 +65,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       onDiskChange();
     },
   });
+  const identity = helloIdentity(options);
   const machine: Machine = {
     name,
     instanceName,
@@ -70,6 +75,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     inputRoots,
     placement,
     runner,
+    sandbox,
+    properties: identity.platform.properties,
+    entrypoint: options.entrypoint,
+    additionalEnvironment: options.additionalEnvironment ?? {},
     liveOutput,
     work,
     disk,
@@ -77,7 +86,6 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     logger,
   };
 
-  const identity = helloIdentity(options);
   const capacity = new SharedCapacity(identity.maxActions, identity.platform.properties);
   const leases = new HeldLeases({
     execute: (lease, onPhase, interrupted) => executeLease(lease, machine, onPhase, interrupted),

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs, durationMs, timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import {
   ActionResultSchema,
@@ -15,13 +15,13 @@ import {
   type LeaseResult,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { DiskFullError } from "../disk-space.ts";
-import type { CommandEnd, CommandRun } from "../runner/messages.ts";
+import type { CommandEnd } from "../runner/messages.ts";
 import { errorMessage } from "../system-error.ts";
 import { withTimeLimit } from "../time-limit.ts";
-import type { OutputFiles } from "./live-output.ts";
+import { commandRun, runCommand } from "./command-run.ts";
 import { failedResult } from "./lease-outcome.ts";
 import type { Machine } from "./machine.ts";
-import { setUpInputs, type ReadyAction } from "./set-up-inputs.ts";
+import { setUpInputs } from "./set-up-inputs.ts";
 import { storeOutputs } from "./store-outputs.ts";
 
 /** Told of each phase as it begins. `metadata` is filled in as the lease goes on. */
@@ -59,8 +59,8 @@ export async function executeLease(
 
     phase = "running the command";
     onPhase(Phase.EXECUTING, metadata);
-    const run = commandRun(lease, action, attempt, outputFiles, machine);
-    const end = await machine.runner.run(run, signal);
+    const run = await commandRun(lease, action, attempt, outputFiles, machine);
+    const end = await runCommand(run, machine, signal);
     machine.liveOutput.end(lease.leaseId);
     if (end.exitCode !== 0 && !end.timedOut) await requireDiskSpace(machine);
     metadata.executionStartTimestamp = timestampFromMs(end.startedAtMs);
@@ -91,25 +91,6 @@ export async function executeLease(
     machine.liveOutput.end(lease.leaseId);
     work.discard(attempt);
   }
-}
-
-function commandRun(
-  lease: Lease,
-  action: ReadyAction,
-  attempt: string,
-  outputFiles: OutputFiles,
-  { limits }: Machine,
-): CommandRun {
-  const timeoutMs = lease.timeout === undefined ? 0 : durationMs(lease.timeout);
-  return {
-    arguments: action.arguments,
-    environment: action.environment,
-    workingDirectory: action.workingDirectory,
-    ownDirectory: attempt,
-    ...outputFiles,
-    timeoutMs: timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs,
-    maxStdioBytes: limits.maxStdioBytes,
-  };
 }
 
 /** @throws DiskFullError if a command that failed may have done so for want of space */

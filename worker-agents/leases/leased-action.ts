@@ -10,6 +10,7 @@ import type { Lease } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { blobResourceName } from "../../src/byte-stream/resource-name.ts";
 import type { DigestFunction } from "../../src/digest/digest-function.ts";
 import { digestFromWire, requestDigestFunction, type Digest } from "../../src/digest/digest.ts";
+import type { PlatformProperty } from "../platform-properties.ts";
 import { invalidArgument, missingInputs, refuseMalformed } from "../refusal.ts";
 
 /** What a lease asks to run. */
@@ -17,6 +18,8 @@ export interface LeasedAction {
   readonly command: Command;
   readonly inputRoot: Digest;
   readonly digestFunction: DigestFunction;
+  /** What it asks of the machine. */
+  readonly properties: readonly PlatformProperty[];
 }
 
 /**
@@ -43,7 +46,8 @@ export async function leasedAction(
   const inputRoot = parse(action.inputRootDigest, "input_root_digest");
   const commandDigest = parse(action.commandDigest, "command_digest");
   const command = parseCommand(commandDigest, await bytesOf(lease.command, commandDigest));
-  return { command, inputRoot, digestFunction };
+  const { properties = [] } = action.platform ?? command.platform ?? {};
+  return { command, inputRoot, digestFunction, properties };
 }
 
 function parseAction(digest: Digest, bytes: Uint8Array): Action {

@@ -6,6 +6,8 @@ import type { FileCache } from "../inputs/file-cache.ts";
 import type { InputRoots } from "../inputs/input-roots.ts";
 import type { PlacementMode } from "../inputs/file-placement.ts";
 import type { AgentLimits } from "../limits.ts";
+import type { PlatformProperty } from "../platform-properties.ts";
+import type { Sandbox } from "../sandbox.ts";
 import type { Runner } from "../runner/runner.ts";
 import type { LiveOutput } from "./live-output.ts";
 import type { WorkDirectory } from "../work-directory.ts";
@@ -21,6 +23,13 @@ export interface Machine {
   readonly inputRoots: InputRoots;
   readonly placement: PlacementMode;
   readonly runner: Runner;
+  readonly sandbox: Sandbox | undefined;
+  /** What the machine offers. */
+  readonly properties: readonly PlatformProperty[];
+  /** A program that is given each command to run, as further arguments. */
+  readonly entrypoint: string | undefined;
+  /** What a command's environment has beside what it declares, which goes before. */
+  readonly additionalEnvironment: Readonly<Record<string, string>>;
   readonly liveOutput: LiveOutput;
   readonly work: WorkDirectory;
   readonly disk: DiskSpace;

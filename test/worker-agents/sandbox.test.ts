@@ -1,0 +1,157 @@
+import { execFileSync } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { once } from "node:events";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Sandbox, SandboxError } from "../../worker-agents/sandbox.ts";
+import { waitUntilGone } from "./processes.ts";
+import { shell } from "./leases.ts";
+import { runAction } from "./run-action.ts";
+import { SILENT, startAgent, temporaryDirectory } from "./running-agent.ts";
+
+const lacking = whatIsLacking();
+if (lacking !== undefined) console.warn(`SKIPPING TESTS: the sandbox, since bubblewrap does not work here: ${lacking}`);
+
+function whatIsLacking(): string | undefined {
+  try {
+    execFileSync("bwrap", ["--ro-bind", "/", "/", "--unshare-all", "true"], { stdio: "pipe" });
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+describe.skipIf(lacking !== undefined)("an action in a sandbox", () => {
+  it("sees its inputs and the toolchain, and can write nowhere but among its inputs and to a /tmp of its own", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    const { exitCode, stdout, stderr, result } = await runAction(agent, {
+      inputs: { "in/file": "content" },
+      command: shell(
+        `cat file; pwd; ls -A /tmp; ls /; echo t > /tmp/t && cat /tmp/t; echo out > out
+        touch /x /usr/x /etc/x 2>/dev/null && echo wrote; ls ${agent.workDirectory} 2>/dev/null; true`,
+        { workingDirectory: "in", outputPaths: ["out"] },
+      ),
+    });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    const lines = stdout.split("\n");
+    expect(lines.slice(0, 2)).toEqual(["content/action/in", "action"]);
+    expect(lines.slice(2)).toEqual(expect.arrayContaining(["bin", "dev", "etc", "proc", "tmp", "usr", "t"]));
+    for (const absent of ["root", "home", "var", "work", "wrote", "cache"]) expect(lines).not.toContain(absent);
+    expect(result.actionResult?.outputFiles.map(({ path }) => path)).toEqual(["out"]);
+  });
+
+  it("is not root, has no capabilities, and can't read what only root may", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    const { stdout } = await runAction(agent, {
+      command: shell(
+        "id -u; grep CapEff /proc/self/status; cat /etc/shadow 2>/dev/null; mount -t tmpfs t /mnt 2>/dev/null; echo end",
+      ),
+    });
+    expect(stdout).toBe("65534\nCapEff:\t0000000000000000\nend\n");
+  });
+
+  it("sees no other processes, and none of its own survive it", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    // The only process outside that has this number among its arguments is the action's.
+    const seconds = `30${process.pid}`;
+    const { exitCode, stdout } = await runAction(agent, {
+      command: shell(`(setsid env -i sh -c 'cd /; exec sleep ${seconds} <&- >&- 2>&-' &); ls -d /proc/[0-9]* | wc -l`),
+    });
+    expect(exitCode).toBe(0);
+    expect(Number(stdout)).toBeLessThan(10);
+    for (const pid of pidsOf(seconds)) await waitUntilGone(pid);
+  });
+
+  it("is killed whole at its time limit", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    const seconds = `31${process.pid}`;
+    const ran = await runAction(agent, { command: shell(`setsid sleep ${seconds}`), timeoutMs: 500 });
+    expect(ran.outcome).toBe("TIMED_OUT");
+    for (const pid of pidsOf(seconds)) await waitUntilGone(pid);
+  });
+
+  it("has the network only if it asks for it and the machine offers it", async () => {
+    const server = createServer((socket) => socket.end("reached"));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const address: AddressInfo | string | null = server.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const command = {
+      arguments: ["/bin/bash", "-c", `cat < /dev/tcp/127.0.0.1/${port ?? 0}`],
+      environmentVariables: [{ name: "PATH", value: "/usr/bin:/bin" }],
+    };
+    const property = { name: "network", value: "allow" };
+    const asking = { ...command, platform: { properties: [property] } };
+    const [closed, open] = [
+      await startAgent({ sandbox: "bwrap" }),
+      await startAgent({ sandbox: "bwrap", properties: [property] }),
+    ];
+    expect((await runAction(open, { command: asking })).stdout).toBe("reached");
+    expect((await runAction(open, { command })).stdout).toBe("");
+    expect((await runAction(closed, { command: asking })).stdout).toBe("");
+  });
+
+  it("ends as it does outside: exit codes, signals, programs that are not there or can't be run", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    expect(await runAction(agent, { command: shell("echo bad >&2; exit 1") })).toMatchObject({
+      exitCode: 1,
+      stderr: "bad\n",
+    });
+    expect(await runAction(agent, { command: shell("kill -SEGV $$") })).toMatchObject({ exitCode: 128 + 11 });
+    expect(await runAction(agent, { command: { arguments: ["no-such-program"] } })).toMatchObject({ exitCode: 127 });
+    const data = await runAction(agent, { inputs: { data: "no program" }, command: { arguments: ["./data"] } });
+    expect(data).toMatchObject({ outcome: "COMPLETED", exitCode: 126 });
+  });
+
+  it("is the machine's failure if the sandbox can't be made", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    const ran = await runAction(agent, { command: shell("echo 'bwrap: Can not mount' >&2; exit 1") });
+    expect(ran).toMatchObject({
+      outcome: "INFRASTRUCTURE_FAILURE",
+      message: "running the command: bwrap: Can not mount",
+    });
+  });
+
+  it("sees further paths that are named, and only in those", async () => {
+    const tools = await temporaryDirectory();
+    await writeFile(join(tools, "tool"), "here");
+    const script = `cat ${tools}/tool; touch ${tools}/x 2>/dev/null && echo wrote`;
+    const agent = await startAgent({
+      sandbox: "bwrap",
+      sandboxPaths: ["/usr", "/bin", "/lib", "/lib64", tools, "/absent"],
+    });
+    expect((await runAction(agent, { command: shell(script) })).stdout).toBe("here");
+  });
+});
+
+it.runIf(lacking === undefined)(
+  "a sandbox that was asked for and can't be had is an error, and with auto there is none",
+  async () => {
+    const scratch = join(await temporaryDirectory(), "scratch");
+    // Without a C library nothing runs.
+    await expect(Sandbox.open("bwrap", ["/etc"], scratch, SILENT)).rejects.toThrow(SandboxError);
+    expect(await Sandbox.open("auto", ["/etc"], scratch, SILENT)).toBeUndefined();
+    expect(await Sandbox.open("none", ["/usr"], scratch, SILENT)).toBeUndefined();
+  },
+);
+
+it("each command is given to the entrypoint, with what the machine adds to its environment", async () => {
+  const entrypoint = join(await temporaryDirectory(), "entrypoint");
+  await writeFile(entrypoint, '#!/bin/sh\necho "wrapped $ADDED $OWN"\nexec "$@"\n', { mode: 0o755 });
+  const agent = await startAgent({ entrypoint, additionalEnvironment: { ADDED: "by agent", OWN: "lost" } });
+  const command = { arguments: ["/bin/echo", "a b"], environmentVariables: [{ name: "OWN", value: "declared" }] };
+  expect((await runAction(agent, { command })).stdout).toBe("wrapped by agent declared\na b\n");
+});
+
+function pidsOf(argument: string): number[] {
+  try {
+    return execFileSync("pgrep", ["-f", `^sleep ${argument}`], { encoding: "utf8" })
+      .trim()
+      .split("\n")
+      .map(Number);
+  } catch {
+    return [];
+  }
+}

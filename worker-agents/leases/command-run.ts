@@ -1,0 +1,54 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Lease } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import type { PlatformProperty } from "../platform-properties.ts";
+import type { CommandEnd, CommandRun } from "../runner/messages.ts";
+import type { OutputFiles } from "./live-output.ts";
+import type { Machine } from "./machine.ts";
+import type { ReadyAction } from "./set-up-inputs.ts";
+
+/**
+ * How this machine runs an action's command.
+ * @param attempt the directory of this attempt
+ */
+export async function commandRun(
+  lease: Lease,
+  action: ReadyAction,
+  attempt: string,
+  outputFiles: OutputFiles,
+  { additionalEnvironment, entrypoint, limits, properties, sandbox }: Machine,
+): Promise<CommandRun> {
+  const timeoutMs = lease.timeout === undefined ? 0 : durationMs(lease.timeout);
+  const run = {
+    arguments: entrypoint === undefined ? action.arguments : [entrypoint, ...action.arguments],
+    environment: { ...additionalEnvironment, ...action.environment },
+    workingDirectory: action.workingDirectory,
+    ownDirectory: attempt,
+    ...outputFiles,
+    timeoutMs: timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs,
+    maxStdioBytes: limits.maxStdioBytes,
+  };
+  if (sandbox === undefined) return run;
+  const { root } = action;
+  const temporary = join(attempt, "tmp");
+  await mkdir(temporary);
+  const network = allowsNetwork(action.properties) && allowsNetwork(properties);
+  return { ...run, arguments: sandbox.wrap({ ...run, root, temporary, network }), workingDirectory: root };
+}
+
+/** Runs it to its end. @throws RunnerError, SandboxError */
+export async function runCommand(
+  run: CommandRun,
+  { runner, sandbox }: Machine,
+  signal: AbortSignal,
+): Promise<CommandEnd> {
+  const end = await runner.run(run, signal);
+  if (sandbox === undefined) return end;
+  return { ...end, exitCode: await sandbox.exitCode(end.exitCode, run.stderrPath, end.stderrBytes) };
+}
+
+/** By the platform property `network`, which both the action and the machine must have. */
+function allowsNetwork(properties: readonly PlatformProperty[]): boolean {
+  return properties.some(({ name, value }) => name === "network" && value === "allow");
+}

@@ -1,0 +1,168 @@
+// Running commands in bubblewrap, where there is one: https://github.com/containers/bubblewrap
+
+import { execFile } from "node:child_process";
+import { access, constants, mkdir, open, stat } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+import type { Logger } from "pino";
+import { removeTree } from "./remove-tree.ts";
+import { errorMessage } from "./system-error.ts";
+
+/** `auto`: with bubblewrap where it works, else without. `bwrap`: with it or not at all. */
+export type SandboxMode = "auto" | "bwrap" | "none";
+
+/** The sandbox that was asked for can't be had. The message says why. */
+export class SandboxError extends Error {
+  override readonly name = "SandboxError";
+}
+
+/** What commands see of the machine, read-only, unless told otherwise. */
+export const DEFAULT_SANDBOX_PATHS: readonly string[] = ["/usr", "/bin", "/lib", "/lib64", "/etc"];
+
+/** Where an action's input root is in the sandbox: the same for all, so that no output depends on it. */
+const INPUT_ROOT = "/action";
+
+/** Inside, a command is this user; outside, its files are the agent's. */
+const SANDBOX_ID = "65534";
+
+/** Readable to an agent that is root, and nothing that a command has to know. */
+const SECRETS = ["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssl/private", "/etc/ssh"];
+
+/** The name server's address, where /etc/resolv.conf is a link to it. */
+const RESOLVER = "/run/systemd/resolve";
+
+const PROBE_TIMEOUT_MS = 10_000;
+
+/** The paths of one command, outside. */
+export interface SandboxedCommand {
+  readonly arguments: readonly string[];
+  /** The input root: all that the command may write to, beside a /tmp of its own. */
+  readonly root: string;
+  /** An empty directory that is its /tmp. */
+  readonly temporary: string;
+  /** In `root`, or `root` itself. */
+  readonly workingDirectory: string;
+  readonly network: boolean;
+}
+
+/** Puts commands into namespaces of their own: files, processes, users, network. */
+export class Sandbox {
+  readonly #program: string;
+  readonly #paths: readonly string[];
+  readonly #masks: readonly string[];
+
+  private constructor(program: string, paths: readonly string[], masks: readonly string[]) {
+    this.#program = program;
+    this.#paths = paths;
+    this.#masks = masks;
+  }
+
+  /**
+   * Looks for bubblewrap and tries it.
+   * @param paths absolute; those that are not there are left out
+   * @param scratch a path at which to try it; nothing is there before or after
+   * @returns undefined for no sandbox
+   * @throws SandboxError if `mode` is `bwrap` and it can't be had
+   */
+  static async open(
+    mode: SandboxMode,
+    paths: readonly string[],
+    scratch: string,
+    logger: Logger,
+  ): Promise<Sandbox | undefined> {
+    if (mode === "none") return undefined;
+    try {
+      return await Sandbox.#tried(paths, scratch);
+    } catch (error) {
+      if (mode === "bwrap") throw error;
+      logger.warn({ reason: errorMessage(error) }, "actions run without a sandbox: they see all that the agent sees");
+      return undefined;
+    }
+  }
+
+  static async #tried(paths: readonly string[], scratch: string): Promise<Sandbox> {
+    if (process.platform !== "linux") throw new SandboxError("bubblewrap is for Linux only");
+    const program = await findProgram("bwrap");
+    if (program === undefined) throw new SandboxError("there is no bwrap in PATH: install bubblewrap");
+    const sandbox = new Sandbox(program, paths, await masks(paths));
+    const command = { root: join(scratch, "root"), temporary: join(scratch, "tmp"), network: false };
+    try {
+      await mkdir(command.root, { recursive: true });
+      await mkdir(command.temporary);
+      const [bwrap = "", ...args] = sandbox.wrap({
+        ...command,
+        arguments: ["true"],
+        workingDirectory: command.root,
+      });
+      await promisify(execFile)(bwrap, args, { timeout: PROBE_TIMEOUT_MS });
+    } catch (error) {
+      throw new SandboxError(`${program} can't make a sandbox here: ${errorMessage(error)}`);
+    } finally {
+      await removeTree(scratch);
+    }
+    return sandbox;
+  }
+
+  /** The arguments that run the command in the sandbox, from any directory. */
+  wrap({ arguments: given, root, temporary, workingDirectory, network }: SandboxedCommand): string[] {
+    return [
+      this.#program,
+      ...["--unshare-all", "--unshare-user", "--uid", SANDBOX_ID, "--gid", SANDBOX_ID, "--die-with-parent"],
+      ...(network ? ["--share-net", "--ro-bind-try", RESOLVER, RESOLVER] : []),
+      ...["--proc", "/proc", "--dev", "/dev", "--bind", temporary, "/tmp"],
+      ...this.#paths.flatMap((path) => ["--ro-bind-try", path, path]),
+      ...this.#masks,
+      ...["--bind", root, INPUT_ROOT, "--remount-ro", "/", "--chdir", INPUT_ROOT + workingDirectory.slice(root.length)],
+      "--",
+      ...given,
+    ];
+  }
+
+  /**
+   * What a shell would have for an exit code, where it was bubblewrap that ended with 1: a program that is not there or
+   * can't be run. A command that ends with 1 and writes as bubblewrap does can't be told from it.
+   * @throws SandboxError if bubblewrap failed in something else
+   */
+  async exitCode(exitCode: number, stderrPath: string, stderrBytes: number): Promise<number> {
+    if (exitCode !== 1 || stderrBytes === 0) return exitCode;
+    const said = await head(stderrPath);
+    if (!said.startsWith("bwrap: ")) return exitCode;
+    if (!said.startsWith("bwrap: execvp ")) throw new SandboxError(said.trimEnd());
+    return said.trimEnd().endsWith("No such file or directory") ? 127 : 126;
+  }
+}
+
+/** Arguments that hide the machine's secrets which the paths would show. */
+async function masks(paths: readonly string[]): Promise<string[]> {
+  const args: string[] = [];
+  for (const secret of SECRETS) {
+    if (!paths.some((path) => secret.startsWith(`${path}/`))) continue;
+    const stats = await stat(secret).catch(() => undefined);
+    if (stats !== undefined)
+      args.push(...(stats.isDirectory() ? ["--tmpfs", secret] : ["--ro-bind", "/dev/null", secret]));
+  }
+  return args;
+}
+
+async function findProgram(name: string): Promise<string | undefined> {
+  for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
+    const path = join(directory, name);
+    try {
+      await access(path, constants.X_OK);
+      return path;
+    } catch {
+      // It may be in the next one.
+    }
+  }
+  return undefined;
+}
+
+async function head(path: string): Promise<string> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(1_000), 0, 1_000, 0);
+    return buffer.toString("utf8", 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
