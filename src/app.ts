@@ -21,6 +21,7 @@ import { serveFetch } from "./connect/serve-fetch.ts";
 import { unimplementedResponse } from "./connect/unimplemented.ts";
 import type { Env } from "./env.ts";
 import { reportedError } from "./errors/unexpected.ts";
+import { httpCacheRoutes } from "./http-cache/routes.ts";
 import { checkInstance } from "./instance-object/instance-objects.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "./limits.ts";
 import { metricsRoutes } from "./metrics/routes.ts";
@@ -55,6 +56,8 @@ app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
   if (handler === undefined) return next();
   return serveFetch(handler, c.req.raw);
 });
+
+app.route("/", httpCacheRoutes);
 
 app.notFound((c) => unimplementedResponse(c.req.raw) ?? c.text(`there is nothing at ${c.req.path}\n`, 404));
 

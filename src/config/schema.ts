@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ROLES } from "../access/roles.ts";
+import { NAMESPACES } from "../http-cache/cache-path.ts";
 
 const positiveInt = z.int().positive();
 const seconds = z.number().positive();
@@ -92,7 +93,10 @@ export const storeSchema = z.strictObject({
     .describe("How old a blob's recorded last use may be before another use is recorded. Each record is a billed row."),
 });
 
-/** Segments with a meaning of their own in resource names, which REAPI forbids in an instance name. */
+/**
+ * Segments with a meaning of their own: those of resource names, which REAPI forbids in an instance name, and those that
+ * end an instance name in the paths of the HTTP cache.
+ */
 const RESERVED_SEGMENTS = [
   "blobs",
   "uploads",
@@ -101,6 +105,7 @@ const RESERVED_SEGMENTS = [
   "operations",
   "capabilities",
   "compressed-blobs",
+  ...NAMESPACES,
 ];
 
 const instanceSchema = z.strictObject({

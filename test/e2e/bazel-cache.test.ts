@@ -30,8 +30,12 @@ describe.skipIf(LACKING !== "")(`Bazel uses Remex as a cache alone${LACKING}`, (
     await service.stop();
   });
 
-  it("stores what was built here, and finds it again", async () => {
-    const flags = [`--remote_cache=grpc://${service.bridgeAddress}`, "--remote_instance_name=main"];
+  it.each([
+    ["gRPC, by the bridge", () => [`--remote_cache=grpc://${service.bridgeAddress}`, "--remote_instance_name=main"]],
+    ["HTTP, straight at the Worker", () => [`--remote_cache=${service.workerUrl}/main`]],
+  ])("stores what was built here, and finds it again, over %s", async (_way, flagsOf) => {
+    const flags = flagsOf();
+    await workspace.clean();
 
     const first = await workspace.run("build", "//:greeting", ...flags, "--spawn_strategy=local");
     await workspace.clean();
@@ -41,6 +45,7 @@ describe.skipIf(LACKING !== "")(`Bazel uses Remex as a cache alone${LACKING}`, (
     expect(first.processes.get("local")).toBe(1);
     expect(second, second.output).toMatchObject({ exitCode: 0 });
     expect(second.processes.get("remote cache hit")).toBe(1);
+    expect(second.processes.get("local")).toBeUndefined();
     expect(await workspace.read("bazel-bin/greeting.txt")).toBe("hello\n");
   });
 });

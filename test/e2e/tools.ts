@@ -13,6 +13,7 @@ export interface Tool {
 }
 
 export const BAZEL = program("bazel", "install Debian's bazel-bootstrap");
+export const CCACHE = program("ccache", "install ccache");
 export const GCC = program("gcc", "install gcc");
 export const GRPCURL = program("grpcurl", ".ci/run installs it where there is Go");
 export const LUA_SOURCE = directory("lua", "lapi.c", ".ci/run fetches it where there is apt-get");

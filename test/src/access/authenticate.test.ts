@@ -28,14 +28,28 @@ test("a static token is known by its hash", async () => {
   expect(caller.grants.get("main")).toEqual(["executor"]);
 });
 
-test.each(["Bearer wrong", "Bearer ", "Basic c2VjcmV0", "secret", `Bearer ${sha256("secret")}`, "Bearer a.b.c"])(
-  "%j is UNAUTHENTICATED, not anonymous, and isn't repeated in the message",
-  async (header) => {
-    const error: unknown = await authenticate(ACCESS, header).catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: Code.Unauthenticated });
-    expect(String(error)).not.toContain("wrong");
-  },
-);
+test("the password of Basic authentication is a token too, whoever the user says to be", async () => {
+  for (const user of ["", "ci", "someone else"]) {
+    const caller = await authenticate(ACCESS, `Basic ${Buffer.from(`${user}:secret`).toString("base64")}`);
+    expect(caller).toMatchObject({ name: "ci", authenticated: true });
+  }
+});
+
+test.each([
+  "Bearer wrong",
+  "Basic",
+  "Basic Y2k6",
+  "Basic Y2k6d3Jvbmc=",
+  "Bearer ",
+  "Basic c2VjcmV0",
+  "secret",
+  `Bearer ${sha256("secret")}`,
+  "Bearer a.b.c",
+])("%j is UNAUTHENTICATED, not anonymous, and isn't repeated in the message", async (header) => {
+  const error: unknown = await authenticate(ACCESS, header).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: Code.Unauthenticated });
+  expect(String(error)).not.toContain("wrong");
+});
 
 describe("a JSON Web Token", () => {
   const issuer = "https://issuer.example";

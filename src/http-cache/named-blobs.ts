@@ -1,0 +1,43 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  ActionResultSchema,
+  OutputFileSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { DigestFunction } from "../digest/digest-function.ts";
+import { digestFromWire, digestToWire, parseDigest, type Digest } from "../digest/digest.ts";
+import { startHash } from "../digest/verify.ts";
+import type { ServedInstance } from "../served-instance.ts";
+
+/**
+ * The size in the digests that names become. Those of actions that come over HTTP, with no size, have 0; an Action of one
+ * byte with such a hash does not exist.
+ */
+const NAME_SIZE_BYTES = 1;
+
+/**
+ * The blob that has a name in the instance, or undefined.
+ *
+ * A name is kept as an action result, whose action digest is made of the name, and whose only output file is the blob. So
+ * it is found only while the blob is stored, counts as a use of it, and is removed as action results are; what looks after
+ * the store has to know nothing of names.
+ */
+export async function blobNamed(
+  { actionCache }: ServedInstance,
+  name: string,
+  digestFunction: DigestFunction,
+): Promise<Digest | undefined> {
+  const [file] = (await actionCache.get(nameDigest(name, digestFunction)))?.outputFiles ?? [];
+  return file === undefined ? undefined : digestFromWire(digestFunction, file.digest, "output_files.digest");
+}
+
+/** Gives a stored blob a name, in place of the blob that had it before. */
+export async function nameBlob({ actionCache }: ServedInstance, name: string, digest: Digest): Promise<void> {
+  const file = create(OutputFileSchema, { path: "value", digest: digestToWire(digest) });
+  const names = create(ActionResultSchema, { outputFiles: [file] });
+  await actionCache.put(nameDigest(name, digest.digestFunction), names);
+}
+
+function nameDigest(name: string, digestFunction: DigestFunction): Digest {
+  const hash = startHash(digestFunction).update(name).digest("hex");
+  return parseDigest(digestFunction, hash, NAME_SIZE_BYTES);
+}
