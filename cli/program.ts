@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { agentCommand } from "./agent.ts";
 import { bridgeCommand } from "./bridge.ts";
+import { doctorCommand } from "./doctor.ts";
 import { errorMessage, Fault } from "./fault.ts";
 import { packageVersion } from "./package-directory.ts";
 import { startCommand } from "./start.ts";
@@ -39,7 +40,7 @@ With a deployed Worker, and as many build machines as you like:
   $ npx remex agent  --endpoint https://remex.example.com        (on each build machine)
   $ npx remex bridge --endpoint https://remex.example.com        (beside Bazel)`,
     );
-  for (const command of [startCommand(), agentCommand(), bridgeCommand()]) {
+  for (const command of [startCommand(), agentCommand(), bridgeCommand(), doctorCommand()]) {
     remex.addCommand(command.copyInheritedSettings(remex));
   }
   return remex;

@@ -5,6 +5,7 @@ import type { InstanceMessage } from "../protos/gen/remex/agent/v1/agent_pb.ts";
 import { digestToWire } from "../src/digest/digest.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { openCas } from "./blobs/cas.ts";
+import { agentSocketUrl } from "./connection/agent-socket-url.ts";
 import { Connection } from "./connection/connection.ts";
 import { DiskSpace } from "./disk-space.ts";
 import { drain } from "./drain.ts";
@@ -204,11 +205,4 @@ function helloIdentity({ name, version, properties = [], maxActions }: AgentOpti
     platform: { properties: mergeProperties(foundProperties(), properties) },
     maxActions: maxActions ?? availableParallelism(),
   };
-}
-
-function agentSocketUrl(endpoint: URL, instanceName: string, shard: number): URL {
-  const base = endpoint.href.replace(/\/$/, "").replace(/^http/, "ws");
-  return new URL(
-    `${base}/v1/instances/${encodeURIComponent(instanceName)}/agent${shard === 0 ? "" : `?shard=${shard}`}`,
-  );
 }

@@ -1,10 +1,11 @@
 // Running commands in bubblewrap, where there is one: https://github.com/containers/bubblewrap
 
 import { execFile } from "node:child_process";
-import { access, constants, mkdir, open, stat } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { mkdir, open, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Logger } from "pino";
+import { findProgram } from "./find-program.ts";
 import { removeTree } from "./remove-tree.ts";
 import { errorMessage } from "./system-error.ts";
 
@@ -85,7 +86,8 @@ export class Sandbox {
     const program = await findProgram("bwrap");
     if (program === undefined) throw new SandboxError("there is no bwrap in PATH: install bubblewrap");
     const sandbox = new Sandbox(program, paths, await masks(paths));
-    const command = { root: join(scratch, "root"), temporary: join(scratch, "tmp"), network: false };
+    const directory = resolve(scratch);
+    const command = { root: join(directory, "root"), temporary: join(directory, "tmp"), network: false };
     try {
       await mkdir(command.root, { recursive: true });
       await mkdir(command.temporary);
@@ -142,19 +144,6 @@ async function masks(paths: readonly string[]): Promise<string[]> {
       args.push(...(stats.isDirectory() ? ["--tmpfs", secret] : ["--ro-bind", "/dev/null", secret]));
   }
   return args;
-}
-
-async function findProgram(name: string): Promise<string | undefined> {
-  for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
-    const path = join(directory, name);
-    try {
-      await access(path, constants.X_OK);
-      return path;
-    } catch {
-      // It may be in the next one.
-    }
-  }
-  return undefined;
 }
 
 async function head(path: string): Promise<string> {

@@ -83,6 +83,19 @@ it("remex bridge ends at SIGTERM", async () => {
   expect(await bridge.stop()).toBe(0);
 });
 
+it("remex doctor says whether an agent can work here", async () => {
+  const processes = await separateProcesses();
+  await processes.startWorker();
+  const args = ["doctor", "--sandbox", "none", ...(await workDirectory()), "--endpoint"];
+
+  const well = run([...args, processes.endpoint]);
+  expect(await well.exited, well.output).toBe(0);
+  expect(well.stdout).toMatch(/^ok +access: instance "main" takes an agent without a token$/m);
+  const unknown = run([...args, processes.endpoint, "--instance", "elsewhere"]);
+  expect(await unknown.exited, unknown.output).toBe(1);
+  expect(unknown.stdout).toMatch(/^BAD +access: .*elsewhere/m);
+});
+
 it("remex agent ends at SIGTERM", async () => {
   const processes = await separateProcesses();
   await processes.startWorker();

@@ -1,0 +1,74 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { checkAccess, checkClock, checkEndpoint } from "../../../worker-agents/doctor/check-endpoint.ts";
+import {
+  checkProxy,
+  checkSandbox,
+  checkSpace,
+  checkToolchain,
+  checkWorkDirectory,
+} from "../../../worker-agents/doctor/check-machine.ts";
+import type { Finding } from "../../../worker-agents/doctor/finding.ts";
+import { SILENT, startPeer, temporaryDirectory } from "../running-agent.ts";
+
+function said({ about, state, text }: Finding): string {
+  return `${state} ${about}: ${text}`;
+}
+
+it("an endpoint that is not there, or is something else, is broken", async () => {
+  const [absent] = (await checkEndpoint(new URL("http://127.0.0.1:1"))).map(said);
+  expect(absent).toMatch(/^broken endpoint: .* can't be reached.*--endpoint/);
+  const { endpoint } = await startPeer();
+  const [other, clock] = (await checkEndpoint(endpoint)).map(said);
+  expect(other).toMatch(/^broken endpoint: .*is it a Remex Worker\?/);
+  expect(clock).toMatch(/^well clock/);
+});
+
+it("a clock that is far off is broken", () => {
+  const date = "Wed, 25 Nov 2026 12:00:00 GMT";
+  const now = Date.parse(date);
+  expect(said(checkClock(date, now + 20_000))).toMatch(/^well/);
+  expect(said(checkClock(date, now + 90_000))).toMatch(/^broken clock: 90 s ahead of/);
+  expect(said(checkClock(date, now - 90_000))).toMatch(/^broken clock: 90 s behind/);
+  expect(said(checkClock(null, now))).toMatch(/^doubtful/);
+});
+
+it("a token that the endpoint refuses is broken, and one that it takes is well", async () => {
+  const peer = await startPeer();
+  expect(said(await checkAccess(peer.endpoint, "main", "secret", SILENT))).toMatch(/^well/);
+  expect(peer.upgrades[0]?.headers.authorization).toBe("Bearer secret");
+  peer.refuseWith = 401;
+  const refused = said(await checkAccess(peer.endpoint, "main", undefined, SILENT));
+  expect(refused).toMatch(/^broken access: an agent without a token is not accepted.*--token-file/);
+  peer.refuseWith = 403;
+  expect(said(await checkAccess(peer.endpoint, "main", "secret", SILENT))).toMatch(
+    /^broken access: this token may not/,
+  );
+});
+
+it("a work directory is looked at: whether it can be used, its room, its links", async () => {
+  const directory = await temporaryDirectory();
+  const well = await checkWorkDirectory(join(directory, "work"), SILENT);
+  expect(well.map(({ about }) => about)).toEqual(["work directory", "disk space", "hard links"]);
+  await writeFile(join(directory, "file"), "");
+  const broken = await checkWorkDirectory(join(directory, "file", "work"), SILENT);
+  expect(broken.map(said)).toEqual([expect.stringMatching(/^broken work directory: .*ENOTDIR.*--work-dir/)]);
+  expect([1e6, 1e9, 1e12].map((free) => checkSpace(free).state)).toEqual(["broken", "doubtful", "well"]);
+});
+
+it("a sandbox that can't be had is broken only if it was asked for", async () => {
+  const scratch = join(await temporaryDirectory(), "scratch");
+  // Nothing runs without a C library, whether there is a bubblewrap or not.
+  expect(said(await checkSandbox("auto", ["/etc"], scratch, SILENT))).toMatch(/^doubtful/);
+  expect(said(await checkSandbox("bwrap", ["/etc"], scratch, SILENT))).toMatch(/^broken/);
+});
+
+it("a compiler that is not there, and a proxy that is, are said", async () => {
+  expect(said(await checkToolchain(await temporaryDirectory()))).toMatch(/^doubtful/);
+  const tools = await temporaryDirectory();
+  await writeFile(join(tools, "clang"), "", { mode: 0o755 });
+  expect(said(await checkToolchain(tools))).toBe(`well toolchain: ${tools}/clang is there`);
+  expect(said(checkProxy({ PATH: "/bin", https_proxy: "" }))).toMatch(/^well/);
+  expect(said(checkProxy({ HTTPS_PROXY: "http://proxy:3128" }))).toMatch(/^doubtful proxy: HTTPS_PROXY/);
+});

@@ -1,0 +1,98 @@
+import { link, rm, statfs, writeFile } from "node:fs/promises";
+import type { Logger } from "pino";
+import { findProgram } from "../find-program.ts";
+import { safePlacementMode } from "../inputs/file-placement.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
+import { Sandbox, type SandboxMode } from "../sandbox.ts";
+import { errorMessage } from "../system-error.ts";
+import { WorkDirectory } from "../work-directory.ts";
+import type { Finding } from "./finding.ts";
+
+const GIBIBYTE = 1024 ** 3;
+
+/** Less is soon full of inputs and outputs. */
+const COMFORTABLE_BYTES = 10 * GIBIBYTE;
+
+/** Names of C compilers: most builds begin with one. */
+const COMPILERS = ["cc", "gcc", "clang", "cl"];
+
+/** Looks at the work directory: whether it can be written to, what room there is, whether files can be linked. */
+export async function checkWorkDirectory(path: string, logger: Logger): Promise<readonly Finding[]> {
+  let work: WorkDirectory;
+  try {
+    work = await WorkDirectory.open(path, logger);
+  } catch (error) {
+    return [{ about: "work directory", state: "broken", text: `${errorMessage(error)}. Name another with --work-dir` }];
+  }
+  const { bavail, bsize } = await statfs(work.cache);
+  return [
+    { about: "work directory", state: "well", text: `${path} can be written to` },
+    checkSpace(bavail * bsize),
+    await checkLinks(work),
+  ];
+}
+
+export function checkSpace(freeBytes: number): Finding {
+  const about = "disk space";
+  const free = `${(freeBytes / GIBIBYTE).toFixed(1)} GiB are free`;
+  if (freeBytes < DEFAULT_LIMITS.minFreeBytes) {
+    return { about, state: "broken", text: `${free}: an agent takes no action here. Make room` };
+  }
+  if (freeBytes < COMFORTABLE_BYTES) return { about, state: "doubtful", text: `${free}: that is soon used up` };
+  return { about, state: "well", text: free };
+}
+
+async function checkLinks(work: WorkDirectory): Promise<Finding> {
+  const about = "hard links";
+  const [file, second] = [work.newTemporaryFile(), work.newTemporaryFile()];
+  try {
+    await writeFile(file, "");
+    await link(file, second);
+  } catch (error) {
+    const text = `this file system has none (${errorMessage(error)}): inputs are copied, which takes longer`;
+    return { about, state: "doubtful", text };
+  } finally {
+    for (const each of [file, second]) await rm(each, { force: true });
+  }
+  if ((await safePlacementMode(work.newTemporaryFile())) === "hard-link") {
+    return { about, state: "well", text: "inputs are linked into place" };
+  }
+  const text = "inputs are copied, since this user may write to any file: run the agent as one who is not root";
+  return { about, state: "doubtful", text };
+}
+
+/** @param scratch a path at which to try it; nothing is there before or after */
+export async function checkSandbox(
+  mode: SandboxMode,
+  paths: readonly string[],
+  scratch: string,
+  logger: Logger,
+): Promise<Finding> {
+  const about = "sandbox";
+  if (mode === "none")
+    return { about, state: "doubtful", text: "off, by --sandbox none: actions see all of this machine" };
+  try {
+    await Sandbox.open("bwrap", paths, scratch, logger);
+    return { about, state: "well", text: "bubblewrap works" };
+  } catch (error) {
+    return { about, state: mode === "bwrap" ? "broken" : "doubtful", text: errorMessage(error) };
+  }
+}
+
+export async function checkToolchain(searchPath: string | undefined): Promise<Finding> {
+  const about = "toolchain";
+  for (const name of COMPILERS) {
+    const path = await findProgram(name, searchPath);
+    if (path !== undefined) return { about, state: "well", text: `${path} is there` };
+  }
+  const text = "there is no C compiler in PATH: C and C++ actions need one, unless they bring it";
+  return { about, state: "doubtful", text };
+}
+
+/** An agent goes straight to the endpoint: where only a proxy leads out, that fails, and in words of the network. */
+export function checkProxy(environment: NodeJS.ProcessEnv): Finding {
+  const about = "proxy";
+  const set = Object.keys(environment).filter((name) => /^(https?|all)_proxy$/i.test(name) && environment[name] !== "");
+  if (set.length === 0) return { about, state: "well", text: "none is set" };
+  return { about, state: "doubtful", text: `${set.join(", ")} is set, which agents don't use: they connect directly` };
+}
