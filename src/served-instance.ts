@@ -4,7 +4,7 @@ import type { BlobStore } from "./blob-store/blob-store.ts";
 import { openBlobStore } from "./blob-store/open-blob-store.ts";
 import type { ConfiguredInstance } from "./config/config.ts";
 import { servedConfig } from "./config/served-config.ts";
-import { DIGEST_FUNCTIONS, type DigestFunction } from "./digest/digest-function.ts";
+import type { DigestFunction } from "./digest/digest-function.ts";
 import type { Env } from "./env.ts";
 
 /** An instance as the services see it. */
@@ -12,7 +12,7 @@ export interface ServedInstance {
   readonly config: ConfiguredInstance;
   readonly blobs: BlobStore;
   readonly actionCache: ActionCache;
-  /** Those that the instance accepts; the first is the one for what names none and has no hash to tell by. */
+  /** Those that the instance accepts, the preferred one first. */
   readonly digestFunctions: readonly DigestFunction[];
 }
 
@@ -31,5 +31,5 @@ export function serveInstance(env: Env, instanceName: string): ServedInstance {
     );
   }
   const blobs = openBlobStore(env, config);
-  return { config, blobs, actionCache: openActionCache(env, config, blobs), digestFunctions: DIGEST_FUNCTIONS };
+  return { config, blobs, actionCache: openActionCache(env, config, blobs), digestFunctions: config.digestFunctions };
 }

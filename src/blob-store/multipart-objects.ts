@@ -1,4 +1,3 @@
-import type { Hash } from "node:crypto";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UploadPart, UploadSession } from "../../durable-objects/cache-shard/rpc.ts";
 import type { ByteSource } from "../bytes/byte-source.ts";
@@ -6,7 +5,7 @@ import { SourceEndedError, streamFixedLength } from "../bytes/fixed-length.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
 import { digestKey } from "../digest/digest.ts";
-import { hashMismatch, startHash } from "../digest/verify.ts";
+import { hashMismatch, startHash, type RunningHash } from "../digest/verify.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 import type { BlobUpload } from "./blob-store.ts";
 import { discard } from "./discard.ts";
@@ -25,7 +24,7 @@ interface Attempt {
   /** Those that R2 has acknowledged. */
   readonly parts: UploadPart[];
   /** Sees all bytes as they pass; undefined if an earlier attempt has sent some of them. */
-  readonly hash: Hash | undefined;
+  readonly hash: RunningHash | undefined;
   /** How much of the blob a later attempt can build on. */
   committedBytes: number;
 }

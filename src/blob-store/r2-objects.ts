@@ -1,4 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
+import { MD5, SHA1, SHA256, SHA384, SHA512, type DigestFunction } from "../digest/digest-function.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import { hashMismatch } from "../digest/verify.ts";
 import { unavailableError } from "../errors/unavailable.ts";
@@ -8,6 +9,9 @@ import { SourceEndedError } from "../bytes/fixed-length.ts";
 /** R2's own codes, which end the messages of its errors in parentheses. */
 const CHECKSUM_MISMATCH = "(10037)";
 const NO_SUCH_UPLOAD = "(10024)";
+
+/** What R2 takes as options of a put, by the names that these functions have there too. */
+const R2_CHECKSUMS: ReadonlySet<DigestFunction> = new Set([MD5, SHA1, SHA256, SHA384, SHA512]);
 
 const RETRY_AFTER_MS = 1000;
 
@@ -38,12 +42,18 @@ export class R2Objects {
   }
 
   /**
-   * Stores an object whose bytes R2 itself verifies.
+   * Stores an object whose bytes R2 itself verifies, where it knows the digest function (`verifies`).
    * @throws ConnectError INVALID_ARGUMENT if they don't have the digest; nothing is stored then.
    */
   async put(digest: Digest, uploadId: string, body: Uint8Array | ReadableStream<Uint8Array>): Promise<void> {
     const key = this.#key(digest, uploadId);
-    await this.#ask("put", digest, () => this.#bucket.put(key, body, { [digest.digestFunction.name]: digest.hash }));
+    const options = this.verifies(digest) ? { [digest.digestFunction.name]: digest.hash } : undefined;
+    await this.#ask("put", digest, () => this.#bucket.put(key, body, options));
+  }
+
+  /** Whether a put of this blob is verified by R2. The caller has to verify the others. */
+  verifies({ digestFunction }: Digest): boolean {
+    return R2_CHECKSUMS.has(digestFunction);
   }
 
   async delete(digest: Digest, uploadId: string): Promise<void> {

@@ -2,13 +2,15 @@ import type { ByteSource } from "../bytes/byte-source.ts";
 import { SourceEndedError, streamFixedLength } from "../bytes/fixed-length.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
 import type { Digest } from "../digest/digest.ts";
+import { hashMismatch, startHash } from "../digest/verify.ts";
+import { discard } from "./discard.ts";
 import { indexObject } from "./index-object.ts";
 import type { R2Objects } from "./r2-objects.ts";
 
 /** Larger blobs are uploaded in parts, so that an upload that breaks off can be taken up again. */
 export const SINGLE_PUT_MAX_BYTES = 8 << 20;
 
-/** Blobs that go to R2 in one put, which verifies them. */
+/** Blobs that go to R2 in one put. R2 verifies them, or they are hashed on their way where it doesn't know the function. */
 export class SingleObjects {
   readonly #shards: CacheShards;
   readonly #objects: R2Objects;
@@ -18,7 +20,7 @@ export class SingleObjects {
     this.#objects = objects;
   }
 
-  /** @throws ConnectError INVALID_ARGUMENT if the bytes don't have the digest. */
+  /** Stores a blob that the caller has verified. */
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
     const uploadId = crypto.randomUUID();
     await this.#objects.put(digest, uploadId, bytes);
@@ -32,8 +34,12 @@ export class SingleObjects {
    */
   async write(digest: Digest, source: ByteSource): Promise<number> {
     const uploadId = crypto.randomUUID();
-    const { sent, stored } = streamFixedLength(source, digest.sizeBytes, (stream) =>
-      this.#objects.put(digest, uploadId, stream),
+    const hash = this.#objects.verifies(digest) ? undefined : startHash(digest.digestFunction);
+    const { sent, stored } = streamFixedLength(
+      source,
+      digest.sizeBytes,
+      (stream) => this.#objects.put(digest, uploadId, stream),
+      (bytes) => hash?.update(bytes),
     );
     try {
       await sent;
@@ -42,6 +48,11 @@ export class SingleObjects {
       throw error;
     }
     await stored;
+    const sentHash = hash?.digest("hex") ?? digest.hash;
+    if (sentHash !== digest.hash) {
+      await discard("an object with a wrong hash", () => this.#objects.delete(digest, uploadId));
+      throw hashMismatch(digest, sentHash);
+    }
     await indexObject(this.#shards, this.#objects, digest, uploadId);
     return digest.sizeBytes;
   }

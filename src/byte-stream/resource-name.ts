@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { digestFunctionByName, SHA256, type DigestFunction } from "../digest/digest-function.ts";
+import { digestFunctionByName, type DigestFunction } from "../digest/digest-function.ts";
 import { parseDigest, requestDigestFunction, type Digest } from "../digest/digest.ts";
 import { DigestFunction_Value } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 
@@ -71,7 +71,7 @@ export function digestOfName(name: BlobName, allowed: readonly DigestFunction[])
  * length does not give it away.
  */
 export function blobResourceName({ digestFunction, hash, sizeBytes }: Digest): string {
-  const named = digestFunction === SHA256 ? "" : `${digestFunction.name}/`;
+  const named = digestFunction.unnamed ? "" : `${digestFunction.name}/`;
   return `blobs/${named}${hash}/${sizeBytes}`;
 }
 

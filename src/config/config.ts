@@ -1,4 +1,5 @@
 import JSON5 from "json5";
+import { digestFunctionByName, type DigestFunction } from "../digest/digest-function.ts";
 import { describeIssues, pathText, shown } from "./issues.ts";
 import { type AccessConfig, configSchema, type SchedulerConfig, type StoreConfig } from "./schema.ts";
 
@@ -9,6 +10,8 @@ export interface ConfiguredInstance {
   readonly scheduler: SchedulerConfig;
   readonly storeName: string;
   readonly store: StoreConfig;
+  /** Those that clients may use, the preferred one first. */
+  readonly digestFunctions: readonly DigestFunction[];
 }
 
 export interface Config {
@@ -63,7 +66,10 @@ export function parseConfig(text: string): Config {
     if (store === undefined) faults.push(undefinedName(`${path}.cas_store`, "stores", stores, storeName));
     if (instances.has(name)) faults.push(`${path}.instance_name: "${name}" is the name of another instance too`);
     if (scheduler !== undefined && store !== undefined) {
-      instances.set(name, { name, schedulerName, scheduler, storeName, store });
+      const digestFunctions = instance.digest_functions.flatMap(
+        (functionName) => digestFunctionByName(functionName) ?? [],
+      );
+      instances.set(name, { name, schedulerName, scheduler, storeName, store, digestFunctions });
     }
   });
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));

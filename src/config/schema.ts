@@ -126,6 +126,14 @@ const instanceSchema = z.strictObject({
     .string()
     .describe("A key of `schedulers`. Instances that name the same scheduler share its settings only."),
   cas_store: z.string().describe("A key of `stores`. Instances that name the same store share its blobs."),
+  digest_functions: z
+    .array(z.enum(["sha256", "blake3", "sha1", "sha384", "sha512", "md5"]))
+    .min(1)
+    .default(["sha256", "blake3"])
+    .describe(
+      "The digest functions that clients may use, the preferred one first. With sha1 or md5, whoever may write can make " +
+        "two blobs of one digest.",
+    ),
 });
 
 /** What stores and schedulers may be called: their names are parts of keys and paths. */

@@ -77,7 +77,7 @@ export function requestDigestFunction(
 ): DigestFunction {
   const found =
     value === DigestFunction_Value.UNKNOWN
-      ? allowed.find((candidate) => hash === undefined || candidate.hexLength === hash.length)
+      ? allowed.find(({ unnamed, hexLength }) => unnamed && (hash === undefined || hexLength === hash.length))
       : allowed.find((candidate) => candidate.value === value);
   if (found === undefined) {
     // Enums are open on the wire: a newer client may send a number that has no name here.

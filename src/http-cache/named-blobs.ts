@@ -38,6 +38,6 @@ export async function nameBlob({ actionCache }: ServedInstance, name: string, di
 }
 
 function nameDigest(name: string, digestFunction: DigestFunction): Digest {
-  const hash = startHash(digestFunction).update(name).digest("hex");
+  const hash = startHash(digestFunction).update(new TextEncoder().encode(name)).digest("hex");
   return parseDigest(digestFunction, hash, NAME_SIZE_BYTES);
 }

@@ -157,13 +157,13 @@ describe("names", () => {
     ]);
   });
 
-  // REAPI: these segments end the instance name in the resource names of ByteStream and in operation names.
-  test.each(["blobs", "team/uploads", "operations/x", "a/compressed-blobs/b"])(
-    "%j cannot be told from a resource name",
+  // These segments end the instance name in the resource names of ByteStream, in operation names and in HTTP cache paths.
+  test.each(["blobs", "team/uploads", "operations/x", "a/compressed-blobs/b", "a/cas", "raw"])(
+    "%j cannot be told from what follows an instance name",
     (name) => {
       expect(faultsOf(withInstances(name))).toEqual([
         "services.execution[0].instance_name: expected no segment that is one of blobs, uploads, actions, " +
-          `actionResults, operations, capabilities, compressed-blobs, got "${name}"`,
+          `actionResults, operations, capabilities, compressed-blobs, cas, ac, raw, got "${name}"`,
       ]);
     },
   );

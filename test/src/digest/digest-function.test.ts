@@ -1,11 +1,11 @@
-import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { DigestFunction_Value } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { DIGEST_FUNCTIONS, digestFunctionByName } from "../../../src/digest/digest-function.ts";
+import { startHash } from "../../../src/digest/verify.ts";
 
 test.each(DIGEST_FUNCTIONS)("$name is REAPI's name and number, in lower case, with the hash's length", (candidate) => {
   expect(DigestFunction_Value[candidate.value].toLowerCase()).toBe(candidate.name);
-  expect(createHash(candidate.name).digest("hex")).toHaveLength(candidate.hexLength);
+  expect(startHash(candidate).digest("hex")).toHaveLength(candidate.hexLength);
 });
 
 test("no two functions share a name or a number", () => {

@@ -7,7 +7,7 @@ import {
   DigestSchema,
   ExecuteRequestSchema,
 } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
-import { DIGEST_FUNCTIONS, SHA256 } from "../../../src/digest/digest-function.ts";
+import { BLAKE3, DIGEST_FUNCTIONS, SHA1, SHA256 } from "../../../src/digest/digest-function.ts";
 import {
   digestFromWire,
   digestKey,
@@ -18,6 +18,7 @@ import {
 
 const HEX = "0123456789abcdef".split("");
 const HASH = "0123456789abcdef".repeat(4);
+const ALL = "sha256, blake3, sha1, sha384, sha512, md5";
 
 const digestParts = fc.constantFrom(...DIGEST_FUNCTIONS).chain((digestFunction) =>
   fc.record({
@@ -146,6 +147,15 @@ describe("requestDigestFunction", () => {
     expect(requestDigestFunction(DigestFunction_Value.UNKNOWN, HASH)).toBe(SHA256);
   });
 
+  test("is never guessed to be BLAKE3, which REAPI has requests name", () => {
+    expect(requestDigestFunction(DigestFunction_Value.UNKNOWN, HASH, [BLAKE3, SHA256])).toBe(SHA256);
+    expect(requestDigestFunction(DigestFunction_Value.UNKNOWN, undefined, [BLAKE3, SHA1])).toBe(SHA1);
+    expect(refusal(() => requestDigestFunction(DigestFunction_Value.UNKNOWN, HASH, [BLAKE3, SHA1])).code).toBe(
+      Code.InvalidArgument,
+    );
+    expect(requestDigestFunction(DigestFunction_Value.BLAKE3, HASH)).toBe(BLAKE3);
+  });
+
   test("is the instance's first where the request has no digest either", () => {
     expect(requestDigestFunction(DigestFunction_Value.UNKNOWN, undefined)).toBe(SHA256);
   });
@@ -156,7 +166,7 @@ describe("requestDigestFunction", () => {
   ])("refuses %s, and says what is accepted", (_, value, hash, what) => {
     expect(refusal(() => requestDigestFunction(value, hash))).toEqual({
       code: Code.InvalidArgument,
-      message: `digest function ${what} is not accepted here; accepted: sha256`,
+      message: `digest function ${what} is not accepted here; accepted: ${ALL}`,
     });
   });
 
@@ -169,7 +179,7 @@ describe("requestDigestFunction", () => {
     const { digestFunction } = fromBinary(ExecuteRequestSchema, Uint8Array.of(0x48, 99));
     expect(refusal(() => requestDigestFunction(digestFunction, HASH))).toEqual({
       code: Code.InvalidArgument,
-      message: "digest function number 99 is not accepted here; accepted: sha256",
+      message: `digest function number 99 is not accepted here; accepted: ${ALL}`,
     });
   });
 });

@@ -19,7 +19,7 @@ test.each(PROTOCOLS)("tells what is true of the service ($name)", async ({ conne
   });
   const everyPriority = { priorities: [{ minPriority: -2147483648, maxPriority: 2147483647 }] };
   expect(cacheCapabilities).toMatchObject({
-    digestFunctions: [DigestFunction_Value.SHA256],
+    digestFunctions: [DigestFunction_Value.SHA256, DigestFunction_Value.BLAKE3],
     actionCacheUpdateCapabilities: { updateEnabled: true },
     cachePriorityCapabilities: everyPriority,
     maxBatchTotalSizeBytes: 4_063_232n,
@@ -33,7 +33,7 @@ test.each(PROTOCOLS)("tells what is true of the service ($name)", async ({ conne
   expect(executionCapabilities).toMatchObject({
     execEnabled: true,
     digestFunction: DigestFunction_Value.SHA256,
-    digestFunctions: [DigestFunction_Value.SHA256],
+    digestFunctions: [DigestFunction_Value.SHA256, DigestFunction_Value.BLAKE3],
     executionPriorityCapabilities: everyPriority,
   });
   expect(rest).toMatchObject({ lowApiVersion: { major: 2, minor: 0 }, highApiVersion: { major: 2, minor: 11 } });

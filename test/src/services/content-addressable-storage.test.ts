@@ -162,7 +162,7 @@ describe("batches", () => {
     const refusal = await refusalOf(
       clients.cas.findMissingBlobs({ instanceName, digestFunction: DigestFunction_Value.MD5, blobDigests: [digest] }),
     );
-    expect(refusal.rawMessage).toContain("digest function MD5 is not accepted here; accepted: sha256");
+    expect(refusal.rawMessage).toContain("digest function MD5 is not accepted here; accepted: sha256, blake3");
   });
 
   test("whatever is stored comes back, whatever the sizes, repetitions and what was there before", async () => {
