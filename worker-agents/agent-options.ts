@@ -25,7 +25,8 @@ export interface AgentOptions {
   readonly cacheMaxBytes?: number;
   /**
    * How input files come from the cache into an action's directory. By default hard links, but copies where this
-   * process may write files whatever their mode (as root): a command could change the cache through a link.
+   * process may write files whatever their mode (as root) and commands have no sandbox that takes that from them: a
+   * command could change the cache through a link.
    */
   readonly placement?: PlacementMode;
   /** Default: `none`. */

@@ -45,12 +45,14 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const { logger, instanceName, token } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const work = await WorkDirectory.open(options.workDirectory, logger);
-  const placement = options.placement ?? (await safePlacementMode(work.newTemporaryFile()));
   const files = await FileCache.open({ work, maxBytes: options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES, logger });
   const { callRetries: retryPolicy, callTimeoutMs, maxRequestBytes } = limits;
   const cas = openCas({ endpoint: options.endpoint, instanceName, token, retryPolicy, callTimeoutMs, maxRequestBytes });
   const { sandbox: sandboxMode = "none", sandboxPaths = DEFAULT_SANDBOX_PATHS } = options;
   const sandbox = await Sandbox.open(sandboxMode, sandboxPaths, work.newAttempt(), logger);
+  // In a sandbox not even an agent that is root gives a command the right to write whatever the mode says.
+  const safe = sandbox === undefined ? await safePlacementMode(work.newTemporaryFile()) : "hard-link";
+  const placement = options.placement ?? safe;
   const runner = new Runner();
   const directories = new DirectoryCache(limits.directoryCacheEntries);
   const inputRoots = new InputRoots(directories, files);

@@ -51,6 +51,16 @@ describe.skipIf(lacking !== undefined)("an action in a sandbox", () => {
     expect(stdout).toBe("65534\nCapEff:\t0000000000000000\nend\n");
   });
 
+  it("can't change the cached inputs that are linked into place", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    const inputs = { file: "original" };
+    const script = "stat -c %h file; echo changed 2>/dev/null > file || echo refused";
+    expect((await runAction(agent, { inputs, command: shell(script) })).stdout).toBe("2\nrefused\n");
+    // Its owner may take the protection away: then the file is known to have changed, and is fetched again.
+    await runAction(agent, { inputs, command: shell("chmod u+w file; echo changed > file") });
+    expect((await runAction(agent, { inputs, command: shell("cat file") })).stdout).toBe("original");
+  });
+
   it("sees no other processes, and none of its own survive it", async () => {
     const agent = await startAgent({ sandbox: "bwrap" });
     // The only process outside that has this number among its arguments is the action's.

@@ -57,7 +57,8 @@ async function checkLinks(work: WorkDirectory): Promise<Finding> {
   if ((await safePlacementMode(work.newTemporaryFile())) === "hard-link") {
     return { about, state: "well", text: "inputs are linked into place" };
   }
-  const text = "inputs are copied, since this user may write to any file: run the agent as one who is not root";
+  const text =
+    "inputs are copied, but in a sandbox, since this user may write to any file: run the agent as one who is not root";
   return { about, state: "doubtful", text };
 }
 

@@ -1,9 +1,11 @@
-import { chmod, constants, copyFile, lstat, mkdir, rename, rm, utimes } from "node:fs/promises";
+import { lstatSync } from "node:fs";
+import { chmod, constants, copyFile, mkdir, rename, rm, utimes } from "node:fs/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import type { Logger } from "pino";
 import { digestKey, type Digest } from "../../src/digest/digest.ts";
 import type { TakeBlob } from "../blobs/fetch-blobs.ts";
 import { forEachConcurrently } from "../concurrency.ts";
-import { errorMessage, systemErrorCode } from "../system-error.ts";
+import { errorMessage } from "../system-error.ts";
 import type { WorkDirectory } from "../work-directory.ts";
 import { Announcements, waitForOthers, type Announcement } from "./announcements.ts";
 import {
@@ -19,6 +21,9 @@ import { Pins } from "./pins.ts";
 import { scanCache } from "./scan-cache.ts";
 
 const FILES_AT_ONCE = 32;
+
+/** After so many the rest of the agent has its turn, some milliseconds later. */
+const CHECKS_IN_A_TURN = 1_000;
 
 interface Entry {
   readonly file: CachedFile;
@@ -124,9 +129,10 @@ export class FileCache {
       }
       const announcement = this.#changing.announce(absent.keys());
       try {
-        await forEachConcurrently(present, FILES_AT_ONCE, async (entry) => {
-          if (!(await this.#checkIntact(entry))) again.set(cachedFileKey(entry.file), entry.file);
-        });
+        for (const [index, entry] of present.entries()) {
+          if (!this.#checkIntact(entry)) again.set(cachedFileKey(entry.file), entry.file);
+          if (index % CHECKS_IN_A_TURN === CHECKS_IN_A_TURN - 1) await turn();
+        }
         const notFound = await this.#obtain([...absent.values()], pins, fetch, announcement);
         for (const digest of notFound) missing.set(digestKey(digest), digest);
       } finally {
@@ -151,7 +157,7 @@ export class FileCache {
         await changing;
       } else if (entry !== undefined) {
         this.#use(entry, pins);
-        if (await this.#checkIntact(entry)) return;
+        if (this.#checkIntact(entry)) return;
       } else {
         break;
       }
@@ -176,7 +182,7 @@ export class FileCache {
       const variant = this.#entries.get(cachedFileKey(variantOf(file)));
       if (variant !== undefined) {
         this.#use(variant, pins);
-        if (await this.#checkIntact(variant)) {
+        if (this.#checkIntact(variant)) {
           await this.#createFromVariant(file, pins);
           announcement.done(cachedFileKey(file));
           return;
@@ -245,12 +251,12 @@ export class FileCache {
     pins.add(entry);
   }
 
-  /** Whether the file is still what it was. One that a command has changed, or somebody removed, is forgotten. */
-  async #checkIntact(entry: Entry): Promise<boolean> {
-    const stats = await lstat(entry.path).catch((error: unknown) => {
-      if (systemErrorCode(error) === "ENOENT") return undefined;
-      throw error;
-    });
+  /**
+   * Whether the file is still what it was. One that a command has changed, or somebody removed, is forgotten. The call is
+   * synchronous, since it takes 5 µs, and 28 µs when it is not: for most of the files of a build it is half of the work.
+   */
+  #checkIntact(entry: Entry): boolean {
+    const stats = lstatSync(entry.path, { throwIfNoEntry: false });
     if (stats !== undefined && isIntact(entry.file, stats)) return true;
     // Another action may have found out first, and even have put a new one in its place.
     if (this.#entries.get(cachedFileKey(entry.file)) === entry) {
