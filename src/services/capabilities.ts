@@ -1,5 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
+  Compressor_Value,
   SymlinkAbsolutePathStrategy_Value,
   type Capabilities,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
@@ -22,6 +23,7 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
           cachePriorityCapabilities: EVERY_PRIORITY,
           maxBatchTotalSizeBytes: BigInt(MAX_BATCH_BYTES),
           maxCasBlobSizeBytes: BigInt(config.store.max_blob_bytes),
+          supportedBatchUpdateCompressors: [Compressor_Value.ZSTD],
           symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
         },
         executionCapabilities: {

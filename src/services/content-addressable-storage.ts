@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import {
   BatchReadBlobsResponse_ResponseSchema,
+  type BatchUpdateBlobsRequest_Request,
   BatchUpdateBlobsResponse_ResponseSchema,
   Compressor_Value,
   type ContentAddressableStorage,
@@ -9,6 +10,7 @@ import {
   type DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
+import { decompressZstd } from "../compression/zstd.ts";
 import { digestFromWire, digestKey, digestToWire, requestDigestFunction, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { OK, statusOf } from "../errors/status.ts";
@@ -27,12 +29,12 @@ export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<
 
     async batchUpdateBlobs({ instanceName, requests, digestFunction }, context) {
       const instance = authorizedInstance(env, context, instanceName, "write-blobs");
-      checkBatchSize(requests.reduce((sum, { data }) => sum + data.length, 0));
+      checkBatchSize(requests.reduce((sum, request) => sum + uncompressedBytes(request), 0));
       const statuses = requests.map(() => OK);
       const blobs: { digest: Digest; bytes: Uint8Array; position: number }[] = [];
       requests.forEach(({ digest, data, compressor }, position) => {
         try {
-          if (compressor !== Compressor_Value.IDENTITY) {
+          if (compressor !== Compressor_Value.IDENTITY && compressor !== Compressor_Value.ZSTD) {
             throw new ConnectError(
               `compressor ${Compressor_Value[compressor]} is not supported in batches; see supported_batch_update_compressors`,
               Code.InvalidArgument,
@@ -40,7 +42,8 @@ export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<
           }
           const parsedFunction = requestDigestFunction(digestFunction, digest?.hash, instance.digestFunctions);
           const parsed = digestFromWire(parsedFunction, digest, `requests[${position}].digest`);
-          blobs.push({ digest: parsed, bytes: data, position });
+          const bytes = compressor === Compressor_Value.ZSTD ? decompressZstd(parsed, data) : data;
+          blobs.push({ digest: parsed, bytes, position });
         } catch (error) {
           statuses[position] = statusOf(error);
         }
@@ -96,6 +99,12 @@ function parseDigests(
     const parsedFunction = requestDigestFunction(digestFunction, digest.hash, digestFunctions);
     return digestFromWire(parsedFunction, digest, `${field}[${position}]`);
   });
+}
+
+/** How much memory a blob of a batch takes: if it is compressed, what its digest says, which it can't exceed. */
+function uncompressedBytes({ data, digest, compressor }: BatchUpdateBlobsRequest_Request): number {
+  // A malformed size below 0, which is refused later, must not make room for others.
+  return compressor === Compressor_Value.IDENTITY ? data.length : Math.max(Number(digest?.sizeBytes ?? 0n), 0);
 }
 
 function checkBatchSize(totalBytes: number): void {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
+  Compressor_Value,
   DigestFunction_Value,
   SymlinkAbsolutePathStrategy_Value,
 } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
@@ -26,7 +27,7 @@ test.each(PROTOCOLS)("tells what is true of the service ($name)", async ({ conne
     maxCasBlobSizeBytes: 64n << 30n,
     symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
     supportedCompressors: [],
-    supportedBatchUpdateCompressors: [],
+    supportedBatchUpdateCompressors: [Compressor_Value.ZSTD],
     splitBlobSupport: false,
     spliceBlobSupport: false,
   });
