@@ -14,19 +14,25 @@ const METHOD_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
 /** Codes that say that something is wrong with the service rather than with the call. */
 const FAILURES: ReadonlySet<Code> = new Set([Code.DataLoss, Code.Internal, Code.Unavailable, Code.Unknown]);
 
-/** Decides, for each stream that a client opens, who answers it: a local service, the endpoint, or a refusal. */
+/**
+ * Decides, for each stream that a client opens, who answers it: a local service, the endpoint, or a refusal.
+ * @param token the bearer token of calls whose client sends no authorization
+ */
 export function createDispatcher(
   context: CallContext,
   answerLocally: LocalServices,
+  token?: () => string,
 ): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
-  const { limits, logger } = context;
+  const { limits, logger, upstream } = context;
   const carrierOf = createCarriers(context);
   let calls = 0;
 
   /** Never rejects. */
   async function carry(call: ClientCall): Promise<void> {
     try {
-      await carrierOf(call)(call);
+      const ready = upstream.ready();
+      if (ready !== undefined) await ready;
+      if (!call.isOver()) await carrierOf(call)(call);
     } catch (error) {
       logger.error({ err: error, path: call.path }, "a call failed in the bridge");
       call.fail(Code.Internal, "the bridge failed; its log says how");
@@ -47,7 +53,8 @@ export function createDispatcher(
     }
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseGrpcTimeout(timeout) : undefined;
-    const call = new ClientCall(stream, { path, metadata: headers, timeoutMs });
+    const metadata = authorized(headers, token);
+    const call = new ClientCall(stream, { path, metadata, timeoutMs });
     if (!METHOD_PATH.test(path)) {
       call.fail(Code.Unimplemented, "the path is not that of a gRPC method, /{package.Service}/{Method}");
     } else if (timeout !== undefined && timeoutMs === undefined) {
@@ -66,6 +73,11 @@ export function createDispatcher(
       void carry(call);
     }
   };
+}
+
+function authorized(headers: IncomingHttpHeaders, token: (() => string) | undefined): IncomingHttpHeaders {
+  if (token === undefined || headers.authorization !== undefined) return headers;
+  return { ...headers, authorization: `Bearer ${token()}` };
 }
 
 function logEnd(call: ClientCall, { logger }: CallContext): void {

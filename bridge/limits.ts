@@ -33,8 +33,16 @@ export interface BridgeLimits {
   readonly uploadTailsBytes: number;
   /** How often such an upload is taken up again without getting any further. */
   readonly uploadAttempts: number;
-  /** How long an unused connection to the endpoint is kept. */
+  /** How long an unused connection to the endpoint is kept: one of HTTP/1.1, and one of HTTP/2. */
   readonly upstreamIdleMs: number;
+  readonly upstreamHttp2IdleMs: number;
+  /** Calls on one HTTP/2 connection to the endpoint; with more, another connection is opened. */
+  readonly streamsPerUpstreamConnection: number;
+  /** What the endpoint may send of one call over HTTP/2 before the client has taken it. */
+  readonly upstreamWindowBytes: number;
+  /** How often the other side of an HTTP/2 connection with calls is asked whether it is there; 0 for never. */
+  readonly pingMs: number;
+  readonly pingTimeoutMs: number;
   /** How long the endpoint may be silent in an Execute or WaitExecution; it repeats itself every 15 s at least. */
   readonly executionSilenceMs: number;
   /** How long a cut Execute or WaitExecution is taken up again, counted from the last message. */
@@ -44,6 +52,8 @@ export interface BridgeLimits {
   readonly resumePauseMaxMs: number;
   /** How long the answer of the endpoint's `/healthz` holds, and how often a health Watch asks. */
   readonly healthProbeMs: number;
+  /** How often it is looked whether the bridge's own certificate was renewed. */
+  readonly tlsRenewalMs: number;
   /** How long calls may go on after `close()`. */
   readonly shutdownGraceMs: number;
 }
@@ -73,10 +83,16 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   uploadAttempts: 8,
   // Less than the 5 s after which workerd closes an idle connection, so that no call meets one that is being closed.
   upstreamIdleMs: 4000,
+  upstreamHttp2IdleMs: 60_000,
+  streamsPerUpstreamConnection: 100,
+  upstreamWindowBytes: 512 * 1024,
+  pingMs: 30_000,
+  pingTimeoutMs: 20_000,
   executionSilenceMs: 45_000,
   resumeWindowMs: 120_000,
   resumePauseMs: 250,
   resumePauseMaxMs: 5000,
   healthProbeMs: 5000,
+  tlsRenewalMs: 60_000,
   shutdownGraceMs: 10_000,
 };

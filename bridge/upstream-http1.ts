@@ -1,5 +1,6 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
+import type { SecureContextOptions } from "node:tls";
 import type { BridgeLimits } from "./limits.ts";
 import { readAfterWriteFailure } from "./read-after-write-failure.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
@@ -8,10 +9,12 @@ import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
 export function createHttp1Upstream(
   endpoint: URL,
   limits: Pick<BridgeLimits, "maxCalls" | "upstreamIdleMs">,
+  trust: SecureContextOptions = {},
 ): Upstream {
   const secure = endpoint.protocol === "https:";
   const { request } = secure ? https : http;
   const agent = new (secure ? https : http).Agent({
+    ...trust,
     keepAlive: true,
     // A health probe may come beside the calls.
     maxSockets: limits.maxCalls + 1,
@@ -38,6 +41,10 @@ export function createHttp1Upstream(
 
   return {
     endpoint,
+
+    ready() {
+      return undefined;
+    },
 
     call(path, headers): UpstreamCall {
       return startCall(request({ ...shared, method: "POST", path: basePath + path, headers }));

@@ -5,6 +5,9 @@ import type { Readable, Writable } from "node:stream";
 export interface Upstream {
   readonly endpoint: URL;
 
+  /** To be awaited, where it is a promise, before a call is started: until it is known how to. It never rejects. */
+  ready(): Promise<void> | undefined;
+
   /**
    * Starts a call.
    * @param path `/{package.Service}/{Method}`

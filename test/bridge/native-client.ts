@@ -11,6 +11,7 @@ import {
 } from "@bufbuild/protobuf";
 import {
   type CallOptions,
+  type ChannelCredentials,
   Client,
   type ClientReadableStream,
   credentials,
@@ -37,8 +38,9 @@ interface Options extends CallOptions {
 export class NativeClient {
   readonly #client: Client;
 
-  constructor(port: number) {
-    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+  /** @param target a port of this machine, or an address as gRPC writes them */
+  constructor(target: number | string, trust: ChannelCredentials = credentials.createInsecure()) {
+    this.#client = new Client(typeof target === "number" ? `127.0.0.1:${target}` : target, trust, {
       // Connections are not shared between tests.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_receive_message_length": -1,

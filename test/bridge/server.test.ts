@@ -6,6 +6,7 @@ import { encodeFrame } from "../../bridge/frames.ts";
 import { startBridge } from "../../bridge/server.ts";
 import { SILENT, startTestBridge } from "./bridges.ts";
 import { GRPC_WEB, OK_TRAILERS, startRawEndpoint } from "./endpoints.ts";
+import { FrozenProxy } from "./frozen-proxy.ts";
 import { connect, endingOf, open } from "./raw-client.ts";
 
 const PATH = "/google.bytestream.ByteStream/Read";
@@ -115,4 +116,21 @@ describe("a hostile or broken client", () => {
     socket.on("error", () => undefined).resume();
     await once(socket, "close");
   });
+});
+
+test("a client that is gone without a word is noticed, and its call ends", async () => {
+  const called = Promise.withResolvers<undefined>();
+  const ended = Promise.withResolvers<undefined>();
+  const endpoint = await startRawEndpoint((request) => {
+    called.resolve(undefined);
+    request.once("close", () => {
+      ended.resolve(undefined);
+    });
+  });
+  const { port } = await startTestBridge(endpoint, { pingMs: 5, pingTimeoutMs: 100 });
+  const way = new FrozenProxy();
+  open(connect(await way.start(port)), { ":path": PATH }).end(encodeFrame(new Uint8Array()));
+  await called.promise;
+  way.freeze();
+  await ended.promise;
 });
