@@ -31,6 +31,8 @@ export interface TlsOptions {
   readonly clientKey: Buffer | undefined;
 }
 
+const FLOW_CONTROL_WINDOW_BYTES = 4 << 20;
+
 /**
  * Native gRPC by @grpc/grpc-js without its typed layer: measured with 80-byte requests at 16 calls at once, it takes 95 µs
  * of CPU a call, the gRPC transport of connect-node 250 µs, and what the generator takes the server lacks.
@@ -45,6 +47,9 @@ export function createGrpcCaller(target: GrpcTarget, connections = 1): Caller {
       new Client(target.address, channelCredentials, {
         "grpc.max_receive_message_length": -1,
         "grpc.max_send_message_length": -1,
+        // As clients that adapt their window come to have it. With the 64 KiB of HTTP/2's default, a stream of blobs takes
+        // twice the CPU here and half of the speed.
+        "grpc-node.flow_control_window": FLOW_CONTROL_WINDOW_BYTES,
         // Else all clients of one address share a connection.
         "grpc.use_local_subchannel_pool": 1,
         // A failed call is a result; it is counted, not hidden by another attempt.

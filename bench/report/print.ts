@@ -85,19 +85,22 @@ function cpu({ scenarios }: Report): string {
   const parts = Object.keys(measured[0]?.cpuMsPerOperation ?? {});
   if (parts.length === 0) return "";
   return titled(
-    "CPU time for one operation in ms, and the most that workerd's memory grew by in a run in MiB",
+    "CPU time for one operation in ms, and the most that workerd's memory grew by in a run in MiB, beside those of bare R2",
     table(
-      ["scenario", ...parts, "memory"],
+      ["scenario", ...parts, "raw", "memory", "raw"],
       measured.map(({ name, cpuMsPerOperation, workerdGrowthBytes, baseline }) => [
         name,
         ...parts.map((part) => figure(cpuMsPerOperation?.[part] ?? NaN)),
-        [workerdGrowthBytes, baseline?.workerdGrowthBytes]
-          .filter((bytes) => bytes !== undefined)
-          .map(mebibytes)
-          .join(", raw "),
+        optional(baseline?.cpuMsPerOperation, figure),
+        optional(workerdGrowthBytes, mebibytes),
+        optional(baseline?.workerdGrowthBytes, mebibytes),
       ]),
     ),
   );
+}
+
+function optional(value: number | undefined, format: (value: number) => string): string {
+  return value === undefined ? "" : format(value);
 }
 
 function bill({ scenarios }: Report): string {

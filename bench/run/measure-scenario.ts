@@ -7,8 +7,8 @@ import { median } from "../load/quantile.ts";
 import { summarize } from "../load/summary.ts";
 import { type LocalRemex, WORKER_PART } from "../remex/local-remex.ts";
 import type { Need, Scenario, Target, Workload } from "../scenarios/scenario.ts";
-import { addUsage, largest, NO_USAGE, observedRun, type Usage, watchMemory } from "./observed-run.ts";
-import type { BaselineReport, ScenarioBill, ScenarioReport, SkippedScenario } from "./report.ts";
+import { addUsage, NO_USAGE, observedBaselineRun, observedRun, type Usage } from "./observed-run.ts";
+import type { ScenarioBill, ScenarioReport, SkippedScenario } from "./report.ts";
 
 /** What scenarios are measured with. */
 export interface Session {
@@ -82,7 +82,7 @@ async function measure(
   const directResults: LoopResult[] = [];
   const baselineResults: LoopResult[] = [];
   let usage = NO_USAGE;
-  let baselineGrowthBytes: number | undefined;
+  let baselineUsage = NO_USAGE;
   for (let i = 0; i < session.runs; i++) {
     const operations = await workload.operations(caller, scenario.operations);
     if (remex === undefined) {
@@ -94,9 +94,9 @@ async function measure(
     }
     if (direct !== undefined) directResults.push(await run(await workload.operations(direct, scenario.operations)));
     if (baseline !== undefined) {
-      const { value, growthBytes } = await watchMemory(baseline.pid, () => baseline.run(scenario, scenario.operations));
-      baselineResults.push(value);
-      baselineGrowthBytes = largest(baselineGrowthBytes, growthBytes);
+      const observed = await observedBaselineRun(baseline.pid, () => baseline.run(scenario, scenario.operations));
+      baselineResults.push(observed.result);
+      baselineUsage = addUsage(baselineUsage, observed.usage);
     }
   }
 
@@ -112,7 +112,13 @@ async function measure(
     workerdGrowthBytes: usage.workerdGrowthBytes,
     bill: billOf(scenario, usage, session.runs * scenario.operations),
     direct: direct && summarize(directResults),
-    baseline: baseline && baselineReport(baseline, baselineResults, baselineGrowthBytes),
+    baseline: baseline && {
+      name: baseline.name,
+      operation: baseline.operation,
+      result: summarize(baselineResults),
+      cpuMsPerOperation: cpuPerOperation(baselineUsage, session.runs * scenario.operations)?.[WORKER_PART],
+      workerdGrowthBytes: baselineUsage.workerdGrowthBytes,
+    },
   };
 }
 
@@ -148,12 +154,4 @@ function billOf({ blobs }: Scenario, { counts, cpuMs }: Usage, operations: numbe
   // All that workerd uses, the objects and what plays R2 included: more than what the platform calls the Worker's CPU time.
   const bill = priceOf(counts, cpuMs.get(WORKER_PART), units);
   return { ...bill, unit: blobs === undefined ? "operation" : "blob", units, counts };
-}
-
-function baselineReport(
-  { name, operation }: Baseline,
-  results: readonly LoopResult[],
-  workerdGrowthBytes: number | undefined,
-): BaselineReport {
-  return { name, operation, result: summarize(results), workerdGrowthBytes };
 }

@@ -1,7 +1,7 @@
 import { addCounts, type Counts, countsBetween, noCounts } from "../bill/counts.ts";
 import type { LoopResult } from "../load/closed-loop.ts";
-import type { LocalRemex } from "../remex/local-remex.ts";
-import { memoryUsage, resetPeakMemory } from "../remex/process-usage.ts";
+import { type LocalRemex, WORKER_PART } from "../remex/local-remex.ts";
+import { cpuMs, memoryUsage, resetPeakMemory } from "../remex/process-usage.ts";
 
 /** What runs have used, beyond the time that they took. */
 export interface Usage {
@@ -48,8 +48,20 @@ export async function observedRun(
   };
 }
 
+/** Carries out a run of a baseline, and looks at what it uses in its workerd, if it has one. */
+export async function observedBaselineRun(
+  pid: number | undefined,
+  run: () => Promise<LoopResult>,
+): Promise<{ result: LoopResult; usage: Usage }> {
+  const cpuBefore = pid === undefined ? undefined : cpuMs(pid);
+  const { value: result, growthBytes } = await watchMemory(pid, run);
+  const cpuAfter = pid === undefined ? undefined : cpuMs(pid);
+  const used = cpuBefore === undefined || cpuAfter === undefined ? [] : [[WORKER_PART, cpuAfter - cpuBefore] as const];
+  return { result, usage: { counts: undefined, cpuMs: new Map(used), workerdGrowthBytes: growthBytes } };
+}
+
 /** By how much a process's memory rose, at most, during `work`; undefined where the system doesn't tell. */
-export async function watchMemory<T>(
+async function watchMemory<T>(
   pid: number | undefined,
   work: () => Promise<T>,
 ): Promise<{ value: T; growthBytes: number | undefined }> {
@@ -61,6 +73,6 @@ export async function watchMemory<T>(
   return { value, growthBytes: before && after && Math.max(0, after.peakBytes - before.residentBytes) };
 }
 
-export function largest(a: number | undefined, b: number | undefined): number | undefined {
+function largest(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? (a ?? b) : Math.max(a, b);
 }

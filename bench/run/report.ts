@@ -70,5 +70,7 @@ export interface BaselineReport {
   readonly name: string;
   readonly operation: string;
   readonly result: Summary;
+  /** CPU time of its workerd for one operation, if it has one. */
+  readonly cpuMsPerOperation?: number | undefined;
   readonly workerdGrowthBytes?: number | undefined;
 }
