@@ -112,5 +112,5 @@ function refusedUntil(
   nowMs: number,
 ): Failure | undefined {
   if (remembered === undefined || remembered.untilMs <= nowMs) return undefined;
-  return { reason, message: remembered.message, retryAfterMs: remembered.untilMs - nowMs };
+  return { reason, message: remembered.message };
 }

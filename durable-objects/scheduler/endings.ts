@@ -52,7 +52,7 @@ export function failUnmatched(state: SchedulerState, group: Group): void {
   const message = state.describeMismatch(group);
   group.refusal = { untilMs: state.nowMs + state.limits.failureMemoryMs, message };
   for (const execution of [...group.queue]) {
-    fail(state, execution, { reason: "no_agent", message, retryAfterMs: state.limits.failureMemoryMs });
+    fail(state, execution, { reason: "no_agent", message });
   }
 }
 

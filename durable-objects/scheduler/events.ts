@@ -85,7 +85,10 @@ export type Happening =
 export interface Failure {
   readonly reason: "no_agent" | "queue_full" | "attempts_spent" | "abandoned" | "cancelled";
   readonly message: string;
-  /** How long to wait before trying again makes sense. */
+  /**
+   * How long to wait before trying again; only where waiting alone may help. Bazel obeys it, and where it is told to wait
+   * out the time that a failure is remembered, the memory spares it nothing.
+   */
   readonly retryAfterMs?: number;
 }
 

@@ -418,8 +418,8 @@ export class Audit {
     const { operationId } = request;
     hold(!books.operations.has(operationId), "what was accepted is not refused", () => operationId);
     hold(
-      failure.retryAfterMs !== undefined && failure.retryAfterMs > 0,
-      "a refusal says when to retry",
+      (failure.retryAfterMs !== undefined) === (failure.reason === "queue_full"),
+      "a refusal says when to retry if waiting alone may help",
       () => operationId,
     );
     switch (failure.reason) {
