@@ -10,7 +10,7 @@ export function expectation(schema: JsonSchema): string {
     case "number":
       return numberExpectation(schema, schema.type);
     case "array":
-      return schema.minItems === undefined ? "an array" : `an array of at least ${schema.minItems}`;
+      return arrayExpectation(schema);
     case "object": {
       const values = schema.additionalProperties;
       const scalars = typeof values === "object" && values.type !== "object";
@@ -21,6 +21,15 @@ export function expectation(schema: JsonSchema): string {
     default:
       return "a string";
   }
+}
+
+function arrayExpectation({ minItems, items }: JsonSchema): string {
+  const choices = typeof items === "object" && !Array.isArray(items) ? items.enum : undefined;
+  return [
+    "an array",
+    minItems === undefined ? "" : ` of at least ${minItems}`,
+    choices === undefined ? "" : ` of ${choices.map((value) => JSON.stringify(value)).join(", ")}`,
+  ].join("");
 }
 
 function numberExpectation(schema: JsonSchema, type: "integer" | "number"): string {

@@ -170,7 +170,12 @@ export const accessSchema = z
     tokens: z.array(tokenSchema).default([]).describe("Static tokens."),
     jwt: z.array(jwtSchema).default([]).describe("Issuers of JSON Web Tokens that are trusted."),
   })
-  .describe("Who may do what. Without it nobody may do anything, but for `npm start` on one's own machine.");
+  .describe(
+    "Who may do what. Without it nobody may do anything, but for `npm start` on one's own machine.\n\n" +
+      "The roles: `cache-reader` reads blobs and action results; `cache-writer` writes both, too; `executor` reads both, " +
+      "writes blobs, executes actions and looks after its operations; `agent` connects as a build machine, and reads and " +
+      "writes blobs; `operator` sees and cancels every operation, and sees metrics and agents.",
+  );
 
 /** The whole file. */
 export const configSchema = z.strictObject({

@@ -35,6 +35,7 @@ test("type, unit and default come from the schema", () => {
   expect(rowOf("inline_max_bytes")?.slice(1, 4)).toEqual(["integer from 0 to 1048576", "bytes", "`16384`"]);
   expect(rowOf("unlisted_properties")?.slice(1, 4)).toEqual([`one of "exact", "ignore", "reject"`, "", '`"exact"`']);
   expect(rowOf("cas_store")?.slice(1, 4)).toEqual(["string", "", "required"]);
+  expect(rowOf("anonymous")?.[1]).toMatch(/^object whose values are an array of "cache-reader", .*"operator"$/);
 });
 
 test("the example is a valid file", () => {
