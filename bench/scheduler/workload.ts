@@ -28,6 +28,7 @@ const LIMITS: SchedulerLimits = {
   maxQueuedActions: 2_000_000,
   allocationStrategy: "least_recently_used",
   leaseOverheadMs: 30 * 60_000,
+  reserveAfterMs: 10_000,
 };
 
 const RULES: PlatformRules = {

@@ -5,6 +5,9 @@ import type { PlatformRules } from "../scheduler/platform.ts";
 /** How an agent's transfers are bounded: see Lease in remex.agent.v1. */
 const LEASE_OVERHEAD_MS = 30 * 60_000;
 
+/** How long a large action waits for an agent to be free by chance, before one is kept for it. */
+const RESERVE_AFTER_MS = 10_000;
+
 /** The limits that a scheduler's configuration sets. */
 export function schedulerLimits(config: SchedulerConfig): SchedulerLimits {
   return {
@@ -17,6 +20,7 @@ export function schedulerLimits(config: SchedulerConfig): SchedulerLimits {
     maxQueuedActions: config.max_queued_actions,
     allocationStrategy: config.allocation_strategy,
     leaseOverheadMs: LEASE_OVERHEAD_MS,
+    reserveAfterMs: RESERVE_AFTER_MS,
   };
 }
 

@@ -1,4 +1,3 @@
-import { RESERVE_AFTER_MS } from "./limits.ts";
 import { watchSilence } from "./heartbeat.ts";
 import { canTake, hasSlot, refresh } from "./memberships.ts";
 import { fits } from "./platform.ts";
@@ -12,7 +11,7 @@ import type { Agent, Execution, Group, Lease } from "./state.ts";
  */
 export function dispatchExecution(state: SchedulerState, execution: Execution, spoiler?: Agent): void {
   const { group } = execution;
-  if (group.queue.peek() !== execution) return;
+  if (group.queue.first !== execution) return;
   const agent = localAgent(state, execution, spoiler) ?? nextAvailable(state, group, spoiler);
   if (agent === undefined) return;
   lease(state, execution, agent);
@@ -63,7 +62,7 @@ function nextExecution(state: SchedulerState, agent: Agent): Execution | undefin
   let first: Execution | undefined;
   let fitting: Execution | undefined;
   for (const group of agent.groups) {
-    const head = group.queue.peek();
+    const head = group.queue.first;
     if (head === undefined) continue;
     if (first === undefined || comesBefore(head, first)) first = head;
     if ((fitting === undefined || comesBefore(head, fitting)) && canTake(agent, group)) fitting = head;
@@ -80,7 +79,7 @@ function shouldReserve(state: SchedulerState, agent: Agent, execution: Execution
     execution.group.reservedAgent === undefined &&
     !fits(execution.group.requirement, agent.freeMilli) &&
     fits(execution.group.requirement, agent.capacityMilli) &&
-    state.nowMs - execution.queuedAtMs >= RESERVE_AFTER_MS
+    state.nowMs - execution.queuedAtMs >= state.limits.reserveAfterMs
   );
 }
 

@@ -15,6 +15,11 @@ export interface SchedulerLimits {
   readonly allocationStrategy: "least_recently_used" | "most_recently_used";
   /** How long a lease may take beside its command: fetching inputs, uploading outputs. */
   readonly leaseOverheadMs: number;
+  /**
+   * When an execution that needs much of an agent has waited this long for it to be free at once, an agent is kept for it:
+   * otherwise small executions that keep slipping in would starve it.
+   */
+  readonly reserveAfterMs: number;
 }
 
 /**
@@ -40,12 +45,6 @@ export const MAX_INPUT_ROOTS = 25_000;
 
 /** How many agents are remembered of one input root, and asked whether they are free before locality is given up. */
 export const MAX_LOCALITY_PROBES = 16;
-
-/**
- * When an execution that needs much of an agent has waited this long for it to be free at once, an agent is kept for it:
- * otherwise small executions that keep slipping in would starve it.
- */
-export const RESERVE_AFTER_MS = 10_000;
 
 /** How long a result may be on its way to the action cache; then its execution completes all the same. */
 export const PUBLISH_TIMEOUT_MS = 60_000;

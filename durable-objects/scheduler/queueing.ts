@@ -33,7 +33,7 @@ export function waitWith(execution: Execution, priority: number, invocationId: s
       priority < execution.priority ||
       (execution.leaseCount === 0 &&
         priority === execution.priority &&
-        queue.turnOf(priority, invocationId) < execution.turn);
+        queue.nextTurn(priority, invocationId) < execution.turn);
     if (!isSooner) return;
     queue.remove(execution);
     execution.priority = priority;

@@ -1,7 +1,8 @@
 import type { LeasePhase } from "./events.ts";
-import type { FairQueue, QueueItem } from "./fair-queue.ts";
+import type { FairQueue } from "./fair-queue.ts";
 import type { HeapItem, IndexedHeap } from "./indexed-heap.ts";
 import type { Linked, LinkedList } from "./linked-list.ts";
+import type { QueueItem } from "./queue-level.ts";
 import type { Offer, Requirement } from "./platform.ts";
 
 /** Something that must happen at a time. */

@@ -2,7 +2,7 @@ import type { LeaseOutcome, LeasePhase } from "../../../../durable-objects/sched
 import { type PlatformProperty, requirementOf } from "../../../../durable-objects/scheduler/platform.ts";
 import { Machine, type Report } from "./machine.ts";
 import { capacityOf, RULES } from "./platforms.ts";
-import type { Happens } from "./profile.ts";
+import type { Happens, Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
 import { hold } from "./violation.ts";
 import type { World } from "./world.ts";
@@ -20,7 +20,7 @@ const OUTCOMES = [
 ] as const satisfies readonly (readonly [LeaseOutcome, number])[];
 
 /** Reports that are remembered, to be sent again when nobody expects them any more. */
-const MOST_REPORTS = 200;
+const MOST_REPORTS = 50;
 
 /** Lets things happen in a world, by chance. */
 export class Happenings {
@@ -40,7 +40,9 @@ export class Happenings {
 
   join(random: Random): void {
     const { machines, machineById } = this.#world;
-    const machine = new Machine(`m${this.#made++}`, offered(random), random.pick([0, 0, 1, 2, 5]) ?? 0);
+    const { profile } = this.#world;
+    const maxActions = profile.plain ? 0 : random.pick([0, 0, 1, 2, 5]);
+    const machine = new Machine(`m${this.#made++}`, offered(random, profile), maxActions ?? 0);
     machines.add(machine);
     machineById.set(machine.id, machine);
     this.#world.connect(machine);
@@ -110,6 +112,7 @@ export class Happenings {
       case "socket_breaks":
         this.#withMachine(random, (machine) => {
           if (machine.socket === undefined) return;
+          this.#remember(machine);
           machine.socket = undefined;
           world.unnoticed.add(machine);
         });
@@ -155,7 +158,9 @@ export class Happenings {
         return;
       }
       case "time_passes": {
-        const durationMs = random.chance(world.profile.patience) ? random.between(0, 30_000) : random.between(0, 500);
+        const durationMs = random.chance(world.profile.patience)
+          ? random.between(0, 30_000)
+          : random.between(0, world.profile.longestPauseMs);
         world.pass(durationMs, random.chance(0.1));
         if (random.chance(0.3)) world.tick();
         return;
@@ -200,7 +205,7 @@ export class Happenings {
   #execute(random: Random, actionKey: string): void {
     const { profile } = this.#world;
     const operationId = `o${this.#made++}`;
-    const wanted = wantedBy(random, profile.memorySizes);
+    const wanted = wantedBy(random, profile);
     this.#world.send({
       type: "enqueue",
       operationId,
@@ -242,7 +247,18 @@ export class Happenings {
     }
   }
 
+  /** What the broken socket was carrying may still come, late and out of order. */
+  #remember({ id: agentId, socket }: Machine): void {
+    for (const report of socket?.toObject ?? []) this.#keepReport({ agentId, report });
+  }
+
+  #keepReport(report: { readonly agentId: string; readonly report: Report }): void {
+    if (this.#reports.length < MOST_REPORTS) this.#reports.push(report);
+    else this.#reports[this.#made % MOST_REPORTS] = report;
+  }
+
   #remove(machine: Machine): void {
+    this.#remember(machine);
     this.#world.machines.delete(machine);
     this.#world.machineById.delete(machine.id);
     machine.socket = undefined;
@@ -289,8 +305,7 @@ export class Happenings {
   #deliver(machine: Machine): Report | undefined {
     const report = machine.socket?.toObject.shift();
     if (report === undefined) return undefined;
-    if (this.#reports.length < MOST_REPORTS) this.#reports.push({ agentId: machine.id, report });
-    else this.#reports[this.#made % MOST_REPORTS] = { agentId: machine.id, report };
+    this.#keepReport({ agentId: machine.id, report });
     this.#world.send({ ...report, agentId: machine.id });
     return report;
   }
@@ -309,10 +324,15 @@ export class Happenings {
   }
 }
 
-function offered(random: Random): PlatformProperty[] {
+function offered(random: Random, { fewestProcessors, plain }: Profile): PlatformProperty[] {
+  if (plain)
+    return [
+      { name: "cpu", value: "8" },
+      { name: "memory", value: "0" },
+    ];
   const properties = [
     { name: "os", value: random.chance(0.8) ? "linux" : "mac" },
-    { name: "cpu", value: String(random.between(1, 8)) },
+    { name: "cpu", value: String(random.between(fewestProcessors, 8)) },
     { name: "memory", value: String(random.between(0, 2000)) },
   ];
   if (random.chance(0.5)) properties.push({ name: "image", value: "small" }, { name: "image", value: "large" });
@@ -320,10 +340,11 @@ function offered(random: Random): PlatformProperty[] {
   return properties;
 }
 
-function wantedBy(random: Random, memorySizes: number): PlatformProperty[] {
+function wantedBy(random: Random, { memorySizes, plain, processors }: Profile): PlatformProperty[] {
+  if (plain) return [{ name: "cpu", value: random.pick(processors) ?? "1" }];
   const properties: PlatformProperty[] = [];
   if (random.chance(0.7)) properties.push({ name: "os", value: random.chance(0.9) ? "linux" : "mac" });
-  if (random.chance(0.7)) properties.push({ name: "cpu", value: random.pick(["0.5", "1", "2", "8"]) ?? "1" });
+  if (random.chance(0.7)) properties.push({ name: "cpu", value: random.pick(processors) ?? "1" });
   if (memorySizes > 0) properties.push({ name: "memory", value: String(random.between(0, memorySizes)) });
   if (random.chance(0.1)) properties.push({ name: "image", value: random.pick(["small", "large", "none"]) ?? "small" });
   if (random.chance(0.1)) properties.push({ name: "pool", value: "any" });

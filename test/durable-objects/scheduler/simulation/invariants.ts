@@ -1,4 +1,4 @@
-import { PUBLISH_TIMEOUT_MS, RESERVE_AFTER_MS } from "../../../../durable-objects/scheduler/limits.ts";
+import { PUBLISH_TIMEOUT_MS } from "../../../../durable-objects/scheduler/limits.ts";
 import type { Scheduler } from "../../../../durable-objects/scheduler/scheduler.ts";
 import type { SchedulerState } from "../../../../durable-objects/scheduler/scheduler-state.ts";
 import type { BookedExecution, Books } from "./books.ts";
@@ -128,7 +128,7 @@ export class StarvationWatch {
   check({ state, books }: Observed): void {
     let first: BookedExecution | undefined;
     for (const group of state.groups.all()) {
-      const head = group.queue.peek();
+      const head = group.queue.first;
       const execution = head && books.live.get(head.id);
       if (execution === undefined || group.members.length === 0) continue;
       if (first === undefined || comesBefore(execution, first)) first = execution;
@@ -151,7 +151,7 @@ function longestWaitMs({ limits, live }: Books): number {
   let longestTimeoutMs = 0;
   for (const { request } of live.values()) longestTimeoutMs = Math.max(longestTimeoutMs, request.timeoutMs);
   const leaseMs = longestTimeoutMs + limits.leaseOverheadMs + limits.workerTimeoutMs;
-  return RESERVE_AFTER_MS + 4 * leaseMs;
+  return limits.reserveAfterMs + 4 * leaseMs;
 }
 
 function comesBefore(a: BookedExecution, b: BookedExecution): boolean {

@@ -13,9 +13,17 @@ export interface Profile {
   readonly mostMachines: number;
   readonly invocations: number;
   readonly priorities: readonly number[];
+  /** Machines and actions differ in processors only, and machines take as many actions as fit. */
+  readonly plain: boolean;
+  /** The fewest processors that a machine has; the most are 8. */
+  readonly fewestProcessors: number;
+  /** What actions ask for of those. */
+  readonly processors: readonly string[];
   /** How many different amounts of memory are asked for: each makes a platform of its own. */
   readonly memorySizes: number;
   readonly maxTimeoutMs: number;
+  /** How long a short wait is at most. */
+  readonly longestPauseMs: number;
   /** How likely a step is a long wait, not a short one. */
   readonly patience: number;
   readonly weights: readonly (readonly [Happens, number])[];
@@ -68,6 +76,25 @@ const CALM: Partial<Record<Happens, number>> = {
   crash: 0.01,
 };
 
+/** A few machines that are always full: what needs a whole one must get it all the same. */
+const CONTENDED: Partial<Record<Happens, number>> = {
+  execute: 120,
+  cancel: 0,
+  client_leaves: 0,
+  machine_joins: 0,
+  machine_dies: 0,
+  machine_leaves: 0,
+  machine_hangs: 0,
+  machine_drains: 0,
+  machine_shares: 0,
+  socket_breaks: 0,
+  crash: 0,
+  machine_reads: 50,
+  machine_works: 70,
+  object_reads: 60,
+  time_passes: 40,
+};
+
 /** The object hardly ever stays in memory from one event to the next. */
 const RESTLESS: Partial<Record<Happens, number>> = { hibernation: 25, crash: 0.5, clock_jumps: 0.5, client_returns: 6 };
 
@@ -83,6 +110,7 @@ export function profileOf(seed: number): Profile {
       ["calm", 3],
       ["restless", 3],
       ["backlog", 2],
+      ["contended", 2],
       ["platforms", 1],
       ["crowd", 1],
     ]) ?? "usual";
@@ -93,8 +121,12 @@ export function profileOf(seed: number): Profile {
     mostMachines: random.between(1, 24),
     invocations: random.between(1, 5),
     priorities: random.chance(0.5) ? [0] : [-5, 0, 0, 0, 7],
+    plain: false,
+    fewestProcessors: 1,
+    processors: ["0.5", "1", "2", "8"],
     memorySizes: random.between(0, 3),
     maxTimeoutMs: random.between(1, 20_000),
+    longestPauseMs: 500,
     patience: 0.1,
     weights: weigh({}),
     eventsBetweenFullChecks: 1,
@@ -108,6 +140,28 @@ export function profileOf(seed: number): Profile {
       return { ...usual, weights: weigh(RESTLESS), patience: 0.1 };
     case "backlog":
       return { ...usual, weights: weigh(BACKLOG), eventsBetweenFullChecks: 20 };
+    case "contended":
+      return {
+        ...usual,
+        weights: weigh({ ...CALM, ...CONTENDED }),
+        limits: {
+          ...usual.limits,
+          workerTimeoutMs: 1000,
+          leaseOverheadMs: 500,
+          maxQueuedActions: 1000,
+          reserveAfterMs: 500,
+        },
+        machines: random.between(1, 2),
+        mostMachines: 2,
+        plain: true,
+        priorities: [0],
+        fewestProcessors: 2,
+        processors: [...Array<string>(30).fill("0.5"), "2"],
+        memorySizes: 0,
+        maxTimeoutMs: 500,
+        longestPauseMs: 200,
+        patience: 0,
+      };
     case "platforms":
       return { ...usual, memorySizes: 2000, eventsBetweenFullChecks: 50 };
     case "crowd":
@@ -134,6 +188,7 @@ function limits(random: Random): SchedulerLimits {
     maxQueuedActions: random.chance(0.3) ? random.between(1, 10) : 1000,
     allocationStrategy: random.chance(0.5) ? "least_recently_used" : "most_recently_used",
     leaseOverheadMs: random.between(1000, 20_000),
+    reserveAfterMs: random.between(0, 10_000),
   };
 }
 

@@ -1,6 +1,11 @@
 import type { BookedExecution } from "./books.ts";
 import { hold } from "./violation.ts";
 
+/*
+ * In a round, what came first goes first: so a build may be first in one round and last in the next, and two turns of each
+ * other build may come between its own.
+ */
+
 /** The executions of one build that wait at one priority of one platform, the first to come first. */
 interface Line {
   readonly waiting: BookedExecution[];
@@ -37,7 +42,7 @@ export class WaitingLines {
     const line = level.lines.get(execution.invocationId);
     if (line !== undefined) line.waiting.push(execution);
     else {
-      const allowance = level.lines.size;
+      const allowance = 2 * level.lines.size;
       level.lines.set(execution.invocationId, { waiting: [execution], since: level.served, allowance });
     }
   }
@@ -91,7 +96,6 @@ export class WaitingLines {
     this.#remove(execution);
     level.served += 1;
     own.since = level.served;
-    // First in one round and last in the next: in a round, what came first goes first.
     own.allowance = own.allowance === Infinity ? Infinity : 2 * level.lines.size;
   }
 

@@ -62,7 +62,7 @@ export class World {
     const { books } = this;
     books.nowMs = Math.max(books.nowMs, this.wallMs);
     this.log?.(describeEvent(event, this.wallMs));
-    if (event.type !== "enqueue" && event.type !== "tick" && event.type !== "published") this.#starvation.disturbed();
+    if (changesAgents(event)) this.#starvation.disturbed();
     this.#audit.before(event);
     const decisions = this.#scheduler.step(schedulerEvent(event, this.wallMs));
     this.#carryOut(event, decisions);
@@ -239,6 +239,21 @@ export class World {
     for (const machine of this.machines) {
       if (!machine.hangs && machine.socket !== undefined) machine.lastHeartbeatMs = this.wallMs;
     }
+  }
+}
+
+/** Whether agents come, go, or change what may be used of them. */
+function changesAgents(event: WorldEvent): boolean {
+  switch (event.type) {
+    case "agent_connected":
+    case "agent_disconnected":
+    case "agent_draining":
+    case "agent_capacity":
+      return true;
+    case "lease_ended":
+      return event.outcome === "handed_back" || event.outcome === "busy";
+    default:
+      return false;
   }
 }
 
