@@ -2,7 +2,9 @@ import { DurableObject } from "cloudflare:workers";
 import { getActionResult, putActionResult } from "./cache-shard/action-results.ts";
 import { findMissing, forgetObject, insertInline, insertObject, lookUp } from "./cache-shard/blobs.ts";
 import { recordedShardCount } from "./cache-shard/identity.ts";
+import { type LookupCounts, LookupCounters } from "./cache-shard/lookup-counters.ts";
 import type {
+  ActionResultLookupsRequest,
   BeginUploadRequest,
   BlobEntry,
   EndUploadRequest,
@@ -22,6 +24,7 @@ import type {
 } from "./cache-shard/rpc.ts";
 import { CACHE_SHARD_SCHEMA } from "./cache-shard/schema.ts";
 import { migrate } from "./migrate.ts";
+import { SavedCounters } from "./saved-counters.ts";
 import { beginUpload, endUpload, findUpload, recordPart } from "./cache-shard/uploads.ts";
 
 /**
@@ -32,11 +35,15 @@ import { beginUpload, endUpload, findUpload, recordPart } from "./cache-shard/up
  * acknowledges is durable.
  */
 export class CacheShard extends DurableObject<object> {
+  readonly #lookups: LookupCounters;
+  readonly #savedLookups: SavedCounters;
   #recordedCount: number | undefined;
 
   constructor(ctx: DurableObjectState, env: object) {
     super(ctx, env);
     migrate(ctx.storage, CACHE_SHARD_SCHEMA);
+    this.#lookups = new LookupCounters(SavedCounters.load(ctx.storage.sql));
+    this.#savedLookups = new SavedCounters(ctx.storage.sql, () => this.#lookups.snapshot());
   }
 
   /** The positions, batch by batch, of the digests that are not stored. */
@@ -72,7 +79,17 @@ export class CacheShard extends DurableObject<object> {
 
   /** The serialized ActionResult, or null. */
   getActionResult({ shard, key, touchIntervalMs }: GetActionResultRequest): ShardReply<Uint8Array | null> {
-    return this.#serve(shard, (sql) => getActionResult(sql, key, Date.now(), touchIntervalMs) ?? null);
+    return this.#serve(shard, (sql) => {
+      const bytes = getActionResult(sql, key, Date.now(), touchIntervalMs);
+      this.#lookups.count(key.instance, bytes !== undefined);
+      this.#savedLookups.changed();
+      return bytes ?? null;
+    });
+  }
+
+  /** How many look-ups of an instance's action results found one, and how many didn't. */
+  actionResultLookups({ shard, instance }: ActionResultLookupsRequest): ShardReply<LookupCounts> {
+    return this.#serve(shard, () => this.#lookups.of(instance));
   }
 
   putActionResult({ shard, key, bytes }: PutActionResultRequest): ShardReply<null> {

@@ -10,11 +10,12 @@ import { log } from "../src/log.ts";
 import { serveInstance } from "../src/served-instance.ts";
 import { AGENT_TAG, AgentSockets, CLOSE } from "./instance/agent-sockets.ts";
 import { InstanceService } from "./instance/instance-service.ts";
-import type { InstanceMetrics } from "./instance/metrics.ts";
+import { type InstanceMetrics, Metrics } from "./instance/metrics.ts";
 import { OutputReaders } from "./instance/output-readers.ts";
 import { cacheResult } from "./instance/result-cache.ts";
 import { InstanceStorage } from "./instance/storage.ts";
 import { Watchers } from "./instance/watchers.ts";
+import { SavedCounters } from "./saved-counters.ts";
 
 /** An alarm that is due already still waits a little, so that it can't take all of the object's time. */
 const MIN_ALARM_DELAY_MS = 10;
@@ -45,13 +46,20 @@ export class Instance extends DurableObject<Env> {
     this.#agents = new AgentSockets(context);
     this.#watchers = new Watchers(context);
     this.#readers = new OutputReaders(context, this.#agents);
+    const { sql } = context.storage;
+    const storage = new InstanceStorage(context.storage);
+    const metrics: Metrics = new Metrics(SavedCounters.load(sql), () => {
+      counters.changed();
+    });
+    const counters = new SavedCounters(sql, () => metrics.saved());
     this.#service = new InstanceService({
       shard,
       config: instance.config.scheduler,
-      storage: new InstanceStorage(context.storage),
+      storage,
       agents: this.#agents,
       watchers: this.#watchers,
       readers: this.#readers,
+      metrics,
       cacheResult: (request, response) => cacheResult(instance.actionCache, request, response),
       waitUntil: (work) => {
         context.waitUntil(work);

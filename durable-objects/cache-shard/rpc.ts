@@ -12,6 +12,11 @@ export interface ShardIdentity {
   readonly count: number;
 }
 
+export interface ActionResultLookupsRequest {
+  readonly shard: ShardIdentity;
+  readonly instance: string;
+}
+
 /**
  * Every method's answer. `ok: false` means that nothing was done, because the store was made with `recordedCount`
  * shards: under another number, blobs would be looked for where they are not.

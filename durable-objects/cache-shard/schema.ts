@@ -66,4 +66,5 @@ export const CACHE_SHARD_SCHEMA: readonly string[] = [
     PRIMARY KEY (upload_id, part_number)
   ) WITHOUT ROWID;
   `,
+  `CREATE TABLE saved_counters (counters TEXT NOT NULL)`,
 ];

@@ -17,7 +17,7 @@ import { AgentConversations } from "./agent-conversations.ts";
 import type { AgentSockets } from "./agent-sockets.ts";
 import { type Cargo, Effects } from "./effects.ts";
 import { isCacheable } from "./lease-report.ts";
-import { type InstanceMetrics, Metrics } from "./metrics.ts";
+import type { InstanceMetrics, Metrics } from "./metrics.ts";
 import { Operations } from "./operations.ts";
 import type { OutputReaders } from "./output-readers.ts";
 import { executionSnapshot, requestFacts } from "./records.ts";
@@ -33,6 +33,7 @@ export interface InstanceServiceParts {
   readonly agents: AgentSockets;
   readonly watchers: Watchers;
   readonly readers: OutputReaders;
+  readonly metrics: Metrics;
   /** Puts the result of a successful, cacheable execution into the action cache. */
   readonly cacheResult: (request: ExecutionRequest, response: ExecuteResponse) => Promise<void>;
   /** Lets work go on after the event that started it. */
@@ -50,11 +51,12 @@ export class InstanceService {
   readonly #rules: PlatformRules;
   readonly #scheduler: Scheduler;
   readonly #effects: Effects;
-  readonly #metrics = new Metrics();
+  readonly #metrics: Metrics;
 
   constructor(parts: InstanceServiceParts) {
     this.#parts = parts;
     this.#rules = platformRules(parts.config);
+    this.#metrics = parts.metrics;
     this.#scheduler = new Scheduler(schedulerLimits(parts.config));
     this.operations = new Operations(parts.shard, parts.storage);
     this.agents = new AgentConversations({

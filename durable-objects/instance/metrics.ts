@@ -1,20 +1,40 @@
+import { z } from "zod";
 import type { Decision, Failure } from "../scheduler/events.ts";
 import type { SchedulerCounts } from "../scheduler/counts.ts";
 import { Histogram, type HistogramSnapshot } from "./histogram.ts";
 
-/** Totals since the object was last loaded: counters in the sense of Prometheus, which begin again at 0. */
-export interface MetricsTotals {
+const totalsSchema = z.object({
   /** Executions that were queued; each has one or more operations. */
-  readonly queued: number;
+  queued: z.number(),
   /** Operations that joined an execution under way. */
-  readonly merged: number;
-  readonly completed: number;
+  merged: z.number(),
+  completed: z.number(),
   /** Attempts that were spoiled and made again. */
-  readonly retried: number;
-  readonly agentsLost: number;
+  retried: z.number(),
+  agentsLost: z.number(),
   /** Operations turned away, and executions that ended without a result, by reason. */
-  readonly failed: Readonly<Record<Failure["reason"], number>>;
-}
+  failed: z.object({
+    no_agent: z.number(),
+    queue_full: z.number(),
+    attempts_spent: z.number(),
+    abandoned: z.number(),
+    cancelled: z.number(),
+  } satisfies Record<Failure["reason"], z.ZodNumber>),
+});
+
+const histogramSchema = z.object({ boundsMs: z.array(z.number()), counts: z.array(z.number()), sumMs: z.number() });
+
+const savedSchema = z.object({
+  totals: totalsSchema,
+  queueDuration: histogramSchema,
+  executionDuration: histogramSchema,
+});
+
+/** Totals: counters in the sense of Prometheus. */
+export type MetricsTotals = z.infer<typeof totalsSchema>;
+
+/** What outlives the object's memory. */
+export type SavedMetrics = z.infer<typeof savedSchema>;
 
 /** What there is to know of one scheduler shard, at one moment. */
 export interface InstanceMetrics {
@@ -28,39 +48,51 @@ export interface InstanceMetrics {
 
 /** Counts what the scheduler decides. */
 export class Metrics {
-  readonly #queueDuration = new Histogram();
-  readonly #executionDuration = new Histogram();
-  readonly #failed = { no_agent: 0, queue_full: 0, attempts_spent: 0, abandoned: 0, cancelled: 0 };
-  #queued = 0;
-  #merged = 0;
-  #completed = 0;
-  #retried = 0;
-  #agentsLost = 0;
+  readonly #totals: MetricsTotals;
+  readonly #queueDuration: Histogram;
+  readonly #executionDuration: Histogram;
+  readonly #onCounted: () => void;
+
+  /** @param saved an earlier `saved`, or anything: what isn't one is as none */
+  constructor(saved: unknown, onCounted: () => void) {
+    this.#onCounted = onCounted;
+    const { data } = savedSchema.safeParse(saved);
+    this.#totals = data?.totals ?? {
+      queued: 0,
+      merged: 0,
+      completed: 0,
+      retried: 0,
+      agentsLost: 0,
+      failed: { no_agent: 0, queue_full: 0, attempts_spent: 0, abandoned: 0, cancelled: 0 },
+    };
+    this.#queueDuration = new Histogram(data?.queueDuration);
+    this.#executionDuration = new Histogram(data?.executionDuration);
+  }
 
   count(decision: Decision): void {
     switch (decision.type) {
       case "queued":
-        this.#queued += 1;
+        this.#totals.queued += 1;
         break;
       case "joined":
-        this.#merged += 1;
+        this.#totals.merged += 1;
         break;
       case "leased":
         if (decision.attempt === 1) this.#queueDuration.record(decision.waitedMs);
         break;
       case "completed":
-        this.#completed += 1;
+        this.#totals.completed += 1;
         break;
       case "requeued":
-        this.#retried += 1;
+        this.#totals.retried += 1;
         break;
       case "agent_removed":
-        if (decision.lost) this.#agentsLost += 1;
+        if (decision.lost) this.#totals.agentsLost += 1;
         break;
       case "refused":
       case "failed":
       case "operation_ended":
-        this.#failed[decision.failure.reason] += 1;
+        this.#totals.failed[decision.failure.reason] += 1;
         break;
       case "publish":
         this.#executionDuration.record(decision.tookMs);
@@ -70,23 +102,21 @@ export class Metrics {
       case "acknowledge":
       case "clock":
       case "forget":
-        break;
+        return;
     }
+    this.#onCounted();
   }
 
-  snapshot(now: SchedulerCounts): InstanceMetrics {
+  saved(): SavedMetrics {
     return {
-      now,
-      totals: {
-        queued: this.#queued,
-        merged: this.#merged,
-        completed: this.#completed,
-        retried: this.#retried,
-        agentsLost: this.#agentsLost,
-        failed: { ...this.#failed },
-      },
+      totals: this.#totals,
       queueDuration: this.#queueDuration.snapshot(),
       executionDuration: this.#executionDuration.snapshot(),
     };
+  }
+
+  /** As things are, and have been. A copy: what is counted later doesn't change it. */
+  snapshot(now: SchedulerCounts): InstanceMetrics {
+    return structuredClone({ now, ...this.saved() });
   }
 }

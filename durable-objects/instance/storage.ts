@@ -49,6 +49,7 @@ const INSTANCE_SCHEMA: readonly string[] = [
     since_ms INTEGER NOT NULL
   ) WITHOUT ROWID;
   `,
+  `CREATE TABLE saved_counters (counters TEXT NOT NULL)`,
 ];
 
 /**

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { CacheShard } from "../../durable-objects/cache-shard.ts";
+import type { LookupCounts } from "../../durable-objects/cache-shard/lookup-counters.ts";
 import type {
   BlobEntry,
   DigestKey,
@@ -132,6 +133,18 @@ export class CacheShards {
       }),
     );
     return bytes ?? undefined;
+  }
+
+  /** How many look-ups of an instance's action results found one, and how many didn't, in all shards. */
+  async actionResultLookups(instance: string): Promise<LookupCounts> {
+    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
+    const counts = await Promise.all(
+      indexes.map((index) => this.#call(index, (stub, shard) => stub.actionResultLookups({ shard, instance }))),
+    );
+    return {
+      found: counts.reduce((sum, { found }) => sum + found, 0),
+      missing: counts.reduce((sum, { missing }) => sum + missing, 0),
+    };
   }
 
   async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array): Promise<void> {

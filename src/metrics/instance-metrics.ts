@@ -1,3 +1,4 @@
+import type { LookupCounts } from "../../durable-objects/cache-shard/lookup-counters.ts";
 import type { InstanceMetrics } from "../../durable-objects/instance/metrics.ts";
 import type { Requirement } from "../../durable-objects/scheduler/platform.ts";
 import type { HistogramSample, Metric, Sample } from "./exposition.ts";
@@ -9,9 +10,33 @@ export interface ShardMetrics {
   readonly metrics: InstanceMetrics;
 }
 
+/** The look-ups in the action cache of an instance. */
+export interface CacheMetrics {
+  readonly instance: string;
+  readonly lookups: LookupCounts;
+}
+
+/**
+ * The action cache's look-ups, by whether there was a result: hits over all is the hit rate. (A result whose blobs are gone
+ * counts as found, and is then not served.)
+ */
+export function cacheMetrics(caches: readonly CacheMetrics[]): Metric[] {
+  return [
+    {
+      name: "remex_action_cache_lookups_total",
+      help: "Look-ups of action results, by whether there was one.",
+      type: "counter",
+      samples: caches.flatMap(({ instance, lookups }) => [
+        { labels: { instance, result: "hit" }, value: lookups.found },
+        { labels: { instance, result: "miss" }, value: lookups.missing },
+      ]),
+    },
+  ];
+}
+
 type Labels = Readonly<Record<string, string>>;
 
-/** What Remex tells Prometheus. Totals begin again at 0 when an object is loaded anew, as Prometheus expects of counters. */
+/** What the schedulers tell Prometheus. */
 export function instanceMetrics(shards: readonly ShardMetrics[]): Metric[] {
   const each = (samples: (metrics: InstanceMetrics, labels: Labels) => readonly Sample[]): Sample[] =>
     shards.flatMap(({ instance, metrics, shard }) => samples(metrics, { instance, shard: String(shard) }));

@@ -2,11 +2,12 @@ import { Hono } from "hono";
 import { authorizedInstance, callerOf } from "../access/authorized-instance.ts";
 import { mayOn } from "../access/caller.ts";
 import { unauthenticated } from "../access/authenticate.ts";
+import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
 import { callInstance } from "../instance-object/instance-objects.ts";
 import { EXPOSITION_CONTENT_TYPE, exposition } from "./exposition.ts";
-import { instanceMetrics, platformText, type ShardMetrics } from "./instance-metrics.ts";
+import { cacheMetrics, instanceMetrics, platformText, type ShardMetrics } from "./instance-metrics.ts";
 
 /** `/metrics` for Prometheus and `/v1/instances/{instance_name}/demand` for autoscalers. Both need the role `operator`. */
 export const metricsRoutes = new Hono<{ Bindings: Env }>();
@@ -16,7 +17,14 @@ metricsRoutes.get("/metrics", async (c) => {
   const instances = [...servedConfig(c.env).instances.values()].filter(({ name }) => mayOn(caller, name, "operate"));
   if (instances.length === 0) throw unauthenticated("metrics need the role operator on an instance");
   const shards = await Promise.all(instances.map(({ name, scheduler }) => shardMetrics(c.env, name, scheduler.shards)));
-  return c.body(exposition(instanceMetrics(shards.flat())), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
+  const caches = await Promise.all(
+    instances.map(async ({ name, store, storeName }) => ({
+      instance: name,
+      lookups: await openCacheShards(c.env, storeName, store).actionResultLookups(name),
+    })),
+  );
+  const metrics = [...instanceMetrics(shards.flat()), ...cacheMetrics(caches)];
+  return c.body(exposition(metrics), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
 });
 
 metricsRoutes.get("/v1/instances/:instance/demand", async (c) => {

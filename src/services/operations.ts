@@ -26,13 +26,21 @@ export function operationsService(env: Env): ServiceImpl<typeof Operations> {
       const instanceName = name.replace(/(^|\/)operations$/, "");
       const { config } = authorizedInstance(env, context, instanceName, "see-operations");
       const size = Math.min(pageSize > 0 ? pageSize : PAGE_OPERATIONS.default, PAGE_OPERATIONS.most);
-      const at = parsePageToken(pageToken, config.scheduler.shards);
-      const shard = { instanceName: config.name, shard: at.shard };
-      const bytes = await callInstance(env, shard, (stub) => stub.listOperations(size, at.token, wanted));
-      const page = fromBinary(ListOperationsResponseSchema, bytes);
-      if (page.nextPageToken !== "") page.nextPageToken = `${at.shard}/${page.nextPageToken}`;
-      else if (at.shard + 1 < config.scheduler.shards) page.nextPageToken = `${at.shard + 1}/`;
-      return page;
+      let { shard, token } = parsePageToken(pageToken, config.scheduler.shards);
+      for (;;) {
+        const from = token;
+        const object = { instanceName: config.name, shard };
+        const bytes = await callInstance(env, object, (stub) => stub.listOperations(size, from, wanted));
+        const page = fromBinary(ListOperationsResponseSchema, bytes);
+        const inThisShard = page.nextPageToken !== "";
+        const more = inThisShard || shard + 1 < config.scheduler.shards;
+        if (inThisShard) page.nextPageToken = `${shard}/${page.nextPageToken}`;
+        else if (more) page.nextPageToken = `${shard + 1}/`;
+        // A shard without any would be a page without any, which people take for the end.
+        if (page.operations.length > 0 || inThisShard || !more) return page;
+        shard += 1;
+        token = "";
+      }
     },
 
     async cancelOperation({ name }, context) {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { z } from "zod";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { LOCAL_WORKER } from "../../../cli/local-worker.ts";
@@ -22,6 +22,44 @@ async function callMethod(stub: object, name: string): Promise<unknown> {
 }
 
 const instance = useInstance({});
+
+test("totals outlive the object's sleep, and so does the action cache's hit rate", async () => {
+  const scrape = async () => (await fetch(`${instance.worker.url}/metrics`)).text();
+  const valueOf = (text: string, series: string) =>
+    Number(
+      text
+        .split("\n")
+        .find((line) => line.startsWith(series))
+        ?.split(" ")
+        .at(-1),
+    );
+  const lookups = 'remex_action_cache_lookups_total{instance="main",result=';
+  const before = await scrape();
+  const agent = await instance.connect("sleepless");
+  for (const hit of [false, true]) {
+    const stream = await instance.execute({ salt: "sleepless" });
+    if (!hit) agent.complete((await agent.next("lease")).leaseId);
+    await expect(stream.response()).resolves.toMatchObject({ cachedResult: hit });
+  }
+  const object = { name: "0/main" };
+  const storage = await instance.worker.mf.unsafeGetDurableObjectStorage(LOCAL_WORKER.name, "Instance", object);
+  await vi.waitFor(
+    async () => {
+      expect(await storage.exec("SELECT counters FROM saved_counters")).not.toEqual([]);
+    },
+    { timeout: 20_000, interval: 100 },
+  );
+  await instance.worker.mf.unsafeEvictDurableObject(LOCAL_WORKER.name, "Instance", object);
+  const after = await scrape();
+  for (const series of [
+    "remex_executions_completed_total{",
+    "remex_executions_queued_total{",
+    `${lookups}"hit"`,
+    `${lookups}"miss"`,
+  ]) {
+    expect([series, valueOf(after, series)]).toEqual([series, valueOf(before, series) + 1]);
+  }
+});
 
 test("the metrics say what waits, what runs, who is there and what has been", async () => {
   const namespace = await instance.worker.mf.getDurableObjectNamespace("INSTANCE", LOCAL_WORKER.name);
