@@ -16,10 +16,13 @@ const CHUNK_BYTES = 256 * 1024;
 
 forEachProtocol((protocol, clients) => {
   describe("Capabilities", () => {
-    it("offers SHA-256 and execution", async () => {
+    it("offers SHA-256, BLAKE3 and execution", async () => {
       const capabilities = await clients().capabilities.getCapabilities({ instanceName: INSTANCE });
 
-      expect(capabilities.cacheCapabilities?.digestFunctions).toEqual([DigestFunction_Value.SHA256]);
+      expect(capabilities.cacheCapabilities?.digestFunctions).toEqual([
+        DigestFunction_Value.SHA256,
+        DigestFunction_Value.BLAKE3,
+      ]);
       expect(capabilities.executionCapabilities?.execEnabled).toBe(true);
       expect(capabilities.highApiVersion?.major).toBe(2);
     });

@@ -103,7 +103,7 @@ it("an action that is malformed is refused", async () => {
     [{ ...lease, action: text }, "is not an Action message"],
     [{ ...lease, command: text }, "is not a Command message"],
     [{ ...lease, actionDigest: create(DigestSchema, { hash: "xyz" }) }, "is not 64 lower-case hex digits"],
-    [{ ...lease, digestFunction: DigestFunction_Value.MD5 }, "digest function MD5 is not accepted"],
+    [{ ...lease, digestFunction: DigestFunction_Value.VSO }, "digest function VSO is not accepted"],
   ] as const) {
     connection.lease({ ...changed, leaseId: message });
     const { outcome, status } = await connection.result();
