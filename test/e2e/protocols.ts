@@ -4,6 +4,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe } from "vitest";
 import { file_build_bazel_remote_execution_v2_remote_execution } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { file_google_rpc_error_details } from "../../protos/gen/google/rpc/error_details_pb.ts";
+import { CONNECTION_PER_CALL } from "../connection-per-call.ts";
 import { type Clients, clientsOver } from "./clients.ts";
 import { createNativeTransport } from "./native-transport.ts";
 import { Service } from "./service.ts";
@@ -16,7 +17,7 @@ interface Protocol {
 const connectOverHttp1 = ({ workerUrl }: Service, useBinaryFormat: boolean) =>
   createConnectTransport({
     baseUrl: workerUrl,
-    httpVersion: "1.1",
+    ...CONNECTION_PER_CALL,
     useBinaryFormat,
     // For what operations hold as Any.
     jsonOptions: {

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { Agent } from "node:http";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
@@ -10,6 +9,7 @@ import {
   DigestSchema,
   type Digest,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { CONNECTION_PER_CALL } from "../connection-per-call.ts";
 import { ByteStream, type WriteRequestSchema } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 
 export interface Clients {
@@ -18,12 +18,6 @@ export interface Clients {
   readonly byteStream: Client<typeof ByteStream>;
   readonly actionCache: Client<typeof ActionCache>;
 }
-
-/**
- * A connection for each call. workerd, once it has been busy for seconds on end, closes connections that have only just
- * become idle, and a client that takes one up at that moment finds it broken.
- */
-const HTTP = { httpVersion: "1.1", nodeOptions: { agent: new Agent({ keepAlive: false }) } } as const;
 
 /** Each way of speaking to the Worker. */
 export const PROTOCOLS: readonly { readonly name: string; readonly connect: (url: string) => Transport }[] = [
@@ -34,11 +28,11 @@ export const PROTOCOLS: readonly { readonly name: string; readonly connect: (url
   return [
     {
       name: `gRPC-Web, ${format}`,
-      connect: (baseUrl: string) => createGrpcWebTransport({ baseUrl, ...HTTP, useBinaryFormat }),
+      connect: (baseUrl: string) => createGrpcWebTransport({ baseUrl, ...CONNECTION_PER_CALL, useBinaryFormat }),
     },
     {
       name: `Connect, ${format}`,
-      connect: (baseUrl: string) => createConnectTransport({ baseUrl, ...HTTP, useBinaryFormat }),
+      connect: (baseUrl: string) => createConnectTransport({ baseUrl, ...CONNECTION_PER_CALL, useBinaryFormat }),
     },
   ];
 });
@@ -46,7 +40,7 @@ export const PROTOCOLS: readonly { readonly name: string; readonly connect: (url
 /** Clients that speak gRPC-Web in binary, as the bridge does. */
 export function connectClients(
   url: string,
-  transport: Transport = createGrpcWebTransport({ baseUrl: url, ...HTTP }),
+  transport: Transport = createGrpcWebTransport({ baseUrl: url, ...CONNECTION_PER_CALL }),
 ): Clients {
   return {
     capabilities: createClient(Capabilities, transport),

@@ -3,6 +3,7 @@ import { encodeBinaryHeader } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { RequestMetadataSchema } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
 import { type ActionOptions, prepareAction } from "../../e2e/action.ts";
 import { type Clients, clientsOver, INSTANCE, upload } from "../../e2e/clients.ts";
 import { startWorker, type TestWorker } from "../../worker.ts";
@@ -19,7 +20,7 @@ export function instanceConfig(scheduler: Readonly<Record<string, unknown>>): st
 }
 
 export function clientsOf({ url }: { readonly url: string }): Clients {
-  return clientsOver(createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" }));
+  return clientsOver(createGrpcWebTransport({ baseUrl: url, ...CONNECTION_PER_CALL }));
 }
 
 export type ExecuteOptions = Partial<ActionOptions> & {

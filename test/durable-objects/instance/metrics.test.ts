@@ -24,7 +24,8 @@ async function callMethod(stub: object, name: string): Promise<unknown> {
 const instance = useInstance({});
 
 test("totals outlive the object's sleep, and so does the action cache's hit rate", async () => {
-  const scrape = async () => (await fetch(`${instance.worker.url}/metrics`)).text();
+  const scrape = async () =>
+    (await fetch(`${instance.worker.url}/metrics`, { headers: { connection: "close" } })).text();
   const valueOf = (text: string, series: string) =>
     Number(
       text

@@ -3,6 +3,7 @@ import { Code, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { allows, type Right, type Role, ROLES } from "../../../src/access/roles.ts";
+import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
 import { ScriptedAgent } from "../../durable-objects/instance/scripted-agent.ts";
 import { blobOf } from "../../e2e/action.ts";
 import { type Clients, clientsOver } from "../../e2e/clients.ts";
@@ -102,7 +103,7 @@ describe.each([
       if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
       return next(request);
     };
-    return clientsOver(createTransport({ baseUrl: worker.url, httpVersion: "1.1", interceptors: [withToken] }));
+    return clientsOver(createTransport({ baseUrl: worker.url, ...CONNECTION_PER_CALL, interceptors: [withToken] }));
   }
 
   /** The code with which a call ends; undefined for success. */
@@ -129,7 +130,8 @@ describe.each([
 
   test("metrics and demand are for operators", async () => {
     for (const path of ["/metrics", "/v1/instances/main/demand"]) {
-      const statusFor = async (headers: Record<string, string>) => (await fetch(worker.url + path, { headers })).status;
+      const statusFor = async (headers: Record<string, string>) =>
+        (await fetch(worker.url + path, { headers: { connection: "close", ...headers } })).status;
       await expect(statusFor({ authorization: `Bearer ${tokenOf("operator")}` })).resolves.toBe(200);
       await expect(statusFor({})).resolves.toBe(401);
       for (const role of ROLES.filter((other) => other !== "operator")) {

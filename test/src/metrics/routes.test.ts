@@ -5,7 +5,7 @@ import { useInstance } from "../../durable-objects/instance/instance-fixture.ts"
 const instance = useInstance({ shards: 2 });
 
 async function get(path: string): Promise<Response> {
-  return fetch(instance.worker.url + path);
+  return fetch(instance.worker.url + path, { headers: { connection: "close" } });
 }
 
 test("/metrics tells of every shard, /demand of the instance", async () => {
