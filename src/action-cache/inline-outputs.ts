@@ -10,6 +10,8 @@ export interface WantedInline {
   readonly inlineStderr: boolean;
   /** Paths of output files. */
   readonly inlineOutputFiles: readonly string[];
+  /** Output files up to this size are wanted whatever their paths. */
+  readonly everyFileUpToBytes?: number | undefined;
 }
 
 /** What inlining may add: half of a message, the rest being for the result's own digests and paths. */
@@ -17,7 +19,7 @@ const MAX_INLINE_BYTES = MAX_MESSAGE_BYTES / 2;
 
 /**
  * Puts contents into `result` where they are wanted and fit: REAPI lets a server omit any of them. Stdout and stderr come
- * first, then files in the order of the result. The digests stay.
+ * first, then the files that are named, then the others. The digests stay.
  */
 export async function inlineOutputs(
   result: ActionResult,
@@ -35,11 +37,15 @@ export async function inlineOutputs(
     const digest = digestFromWire(digestFunction, result.stderrDigest, "stderr_digest");
     candidates.push({ digest, put: (bytes) => (result.stderrRaw = bytes) });
   }
+  const others: typeof candidates = [];
   for (const file of result.outputFiles) {
-    if (!wantedFiles.has(file.path) || file.contents.length > 0) continue;
+    const isWanted = wantedFiles.has(file.path);
+    if (file.contents.length > 0 || (!isWanted && wanted.everyFileUpToBytes === undefined)) continue;
     const digest = digestFromWire(digestFunction, file.digest, "output_files.digest");
-    candidates.push({ digest, put: (bytes) => (file.contents = bytes) });
+    if (!isWanted && digest.sizeBytes > (wanted.everyFileUpToBytes ?? 0)) continue;
+    (isWanted ? candidates : others).push({ digest, put: (bytes) => (file.contents = bytes) });
   }
+  candidates.push(...others);
 
   let remainingBytes = MAX_INLINE_BYTES;
   const fitting = candidates.filter(({ digest }) => {

@@ -7,6 +7,7 @@ import type {
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
 import { inlineOutputs } from "../action-cache/inline-outputs.ts";
+import { smallOutputBytes } from "../action-cache/small-outputs-header.ts";
 import { digestFromWire, digestKey, requestDigestFunction, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import type { ServedInstance } from "../served-instance.ts";
@@ -20,7 +21,10 @@ export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
       if (result === undefined) {
         throw new ConnectError(`no result of action ${digestKey(actionDigest)} is cached`, Code.NotFound);
       }
-      await inlineOutputs(result, request, instance.blobs, actionDigest.digestFunction);
+      const { inlineStdout, inlineStderr, inlineOutputFiles } = request;
+      const everyFileUpToBytes = smallOutputBytes(context.requestHeader);
+      const wanted = { inlineStdout, inlineStderr, inlineOutputFiles, everyFileUpToBytes };
+      await inlineOutputs(result, wanted, instance.blobs, actionDigest.digestFunction);
       return result;
     },
 

@@ -225,6 +225,29 @@ describe("contents are inlined where they are wanted", () => {
     expect(full.stdoutDigest).toEqual(stdoutDigest);
   });
 
+  test("every file up to a size, by the header that asks for that, behind those that are named", async () => {
+    const blobs = [randomBytes(10), randomBytes(11), randomBytes(20_000)];
+    const [small, larger, large] = await store(...blobs);
+    const actionDigest = newAction();
+    const actionResult: ResultInit = {
+      outputFiles: [
+        { path: "small", digest: small },
+        { path: "larger", digest: larger },
+        { path: "large", digest: large },
+      ],
+    };
+    await clients.actionCache.updateActionResult({ instanceName, actionDigest, actionResult });
+    const contents = async (upToBytes: string) => {
+      const request = { instanceName, actionDigest, inlineOutputFiles: ["large"] };
+      const headers = { "remex-inline-outputs-up-to-bytes": upToBytes };
+      const { outputFiles } = await clients.actionCache.getActionResult(request, { headers });
+      return outputFiles.map((file) => file.contents.length);
+    };
+    expect(await contents("10")).toEqual([10, 0, 20_000]);
+    expect(await contents("11")).toEqual([10, 11, 20_000]);
+    expect(await contents("-1")).toEqual([0, 0, 20_000]);
+  });
+
   test("as far as a message has room", async () => {
     const blobs = [randomBytes(1_000_000), randomBytes(1_500_000), randomBytes(500_000)];
     const [stdoutDigest, stderrDigest, digest] = await store(...blobs);
