@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { RequestMetadataSchema } from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
@@ -25,13 +26,11 @@ const ABOUT_ONE_CALL: ReadonlySet<string> = new Set([
   "x-request-id",
 ]);
 
-/**
- * Who calls, as far as the endpoint could tell: equal for calls that it must answer alike. It holds the caller's secrets:
- * never log it.
- */
+/** Who calls, as far as the endpoint could tell: equal for calls that it must answer alike. It gives no secret away. */
 export function callerKey(metadata: IncomingHttpHeaders): string {
   const entries = Object.entries(passedOn(metadata)).filter(([name]) => !ABOUT_ONE_CALL.has(name));
-  return JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  const text = JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return createHash("sha256").update(text).digest("base64url");
 }
 
 /** The metadata of a call that stands for several of one caller: what they have in common. */

@@ -1,13 +1,17 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { OperationSchema } from "../protos/gen/google/longrunning/operations_pb.ts";
+import { type Any, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { ExecuteResponseSchema } from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { type Operation, OperationSchema } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { type Frame, FrameError, FrameReader, TRAILERS_FLAG } from "./frames.ts";
 import { readTrailerFrame, type Trailers } from "./trailers.ts";
 
-/** One update of an operation: the frame to pass on, and the two fields that the bridge reads. */
+/** One update of an operation: the frame to pass on, and what the bridge reads of it. */
 export interface ExecutionUpdate {
   readonly bytes: Uint8Array;
   readonly name: string;
   readonly done: boolean;
+  /** The gRPC code with which it is done; 0, for OK, until then. */
+  readonly code: number;
 }
 
 /** Reads the response of Execute or WaitExecution: a stream of google.longrunning.Operation. */
@@ -49,9 +53,29 @@ function readUpdate({ flags, bytes, payload }: Frame): ExecutionUpdate {
     throw new FrameError(`an update has the flags 0x${flags.toString(16)}; none were asked for`);
   }
   try {
-    const { name, done } = fromBinary(OperationSchema, payload);
-    return { bytes, name, done };
+    const { name, done, result } = fromBinary(OperationSchema, payload);
+    return { bytes, name, done, code: codeOf(result) };
   } catch (error) {
     throw new FrameError("an update is no google.longrunning.Operation", { cause: error });
+  }
+}
+
+function codeOf(result: Operation["result"]): number {
+  switch (result.case) {
+    case "error":
+      return result.value.code;
+    case "response":
+      return responseCode(result.value);
+    case undefined:
+      return 0;
+  }
+}
+
+function responseCode(response: Any): number {
+  try {
+    return anyUnpack(response, ExecuteResponseSchema)?.status?.code ?? 0;
+  } catch {
+    // What is in the response is for the client to judge.
+    return 0;
   }
 }

@@ -24,6 +24,18 @@ export interface BridgeLimits {
   readonly batchBytes: number;
   /** Batches of one kind, instance and caller on their way at once; at the limit, blobs wait for one to come back. */
   readonly batchesInFlight: number;
+  /**
+   * What is held of the small outputs that are asked for with a cached action result, so that they can be read at once; 0
+   * asks for none.
+   */
+  readonly outputMemoryBytes: number;
+  /** How many of them are held, how large each may be, and for how long. */
+  readonly outputMemoryBlobs: number;
+  readonly outputMemoryBlobBytes: number;
+  readonly outputMemoryMs: number;
+  /** How long a blob counts as there once FindMissingBlobs said so, and how many are remembered; 0 ms asks each time. */
+  readonly existenceTtlMs: number;
+  readonly existenceBlobs: number;
   /** The largest request that the endpoint takes: a larger ByteStream.Write goes in several. */
   readonly maxRequestBytes: number;
   /** A ByteStream.Write of a larger blob is taken up again when its request breaks off. */
@@ -73,6 +85,14 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   // Half of what the Worker takes.
   batchBytes: 2 * 1024 * 1024,
   batchesInFlight: 16,
+  outputMemoryBytes: 32 * 1024 * 1024,
+  outputMemoryBlobs: 20_000,
+  // What the Worker keeps in a row of its index, and so at hand.
+  outputMemoryBlobBytes: 16 * 1024,
+  outputMemoryMs: 30_000,
+  existenceTtlMs: 0,
+  // At about 200 bytes each.
+  existenceBlobs: 250_000,
   // Cloudflare's plans end a request at 100 MB and above.
   maxRequestBytes: 95_000_000,
   // Up to here the Worker stores a blob in one step, which leaves nothing to be taken up.

@@ -30,8 +30,13 @@ interface Progress {
  * Carries an Execute or WaitExecution. When the endpoint's stream breaks off, or ends well, before the operation is done,
  * it is taken up again by WaitExecution with the operation's name, and the client goes on reading the same stream.
  * REAPI gives clients WaitExecution for this, but they differ in when they use it.
+ * @param onDone is told the gRPC code of an operation that is done, 0 for OK, before the client is
  */
-export async function carryExecution(call: ClientCall, context: CallContext): Promise<void> {
+export async function carryExecution(
+  call: ClientCall,
+  context: CallContext,
+  onDone: (code: number) => void,
+): Promise<void> {
   const { limits, logger } = context;
   const progress: Progress = { name: undefined, done: false, lastUpdateMs: performance.now(), attemptsSinceUpdate: 0 };
 
@@ -41,7 +46,7 @@ export async function carryExecution(call: ClientCall, context: CallContext): Pr
   });
   sendRequest(call, upstreamCall);
   for (;;) {
-    const end = await passUpdates(call, upstreamCall, progress, context);
+    const end = await passUpdates(call, upstreamCall, progress, context, onDone);
     if (call.isOver()) {
       return;
     }
@@ -74,6 +79,7 @@ async function passUpdates(
   upstreamCall: UpstreamCall,
   progress: Progress,
   { upstream: { endpoint }, limits }: CallContext,
+  onDone: (code: number) => void,
 ): Promise<Trailers> {
   const updates = new ExecutionUpdates(limits.maxMessageBytes);
   const silence = setTimeout(() => {
@@ -96,7 +102,8 @@ async function passUpdates(
     call.begin(head.headers);
     const chunks: AsyncIterable<Uint8Array> = response.body;
     for await (const chunk of chunks) {
-      for (const { bytes, name, done } of updates.push(chunk)) {
+      for (const { bytes, name, done, code } of updates.push(chunk)) {
+        if (done) onDone(code);
         call.write(bytes);
         progress.name = name === "" ? progress.name : name;
         progress.done ||= done;

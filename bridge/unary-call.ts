@@ -86,17 +86,24 @@ export async function readUnaryAnswer<O extends DescMessage>(
   }
 }
 
-/** Answers a client's call with one message, and OK. */
-export function answerUnary<O extends DescMessage>(
+/** Passes the endpoint's answer on, with its metadata; the message may have been changed. */
+export function passAnswer<O extends DescMessage>(
   call: ClientCall,
   schema: O,
-  message: MessageShape<O>,
-  headers: OutgoingHttpHeaders = {},
+  { headers, message, trailers }: UnaryAnswer<MessageShape<O>>,
 ): void {
-  call.begin({ "content-type": "application/grpc+proto", ...headers });
-  call.write(encodeFrame(toBinary(schema, message)));
-  call.finish(OK_TRAILERS);
+  if (message !== undefined || Object.keys(headers).length > 0) call.begin(headers);
+  if (message !== undefined) call.write(encodeFrame(toBinary(schema, message)));
+  call.finish(trailers);
 }
+
+/** Answers a client's call with one message of the bridge's own, and OK. */
+export function answerUnary<O extends DescMessage>(call: ClientCall, schema: O, message: MessageShape<O>): void {
+  passAnswer(call, schema, { headers: OWN_HEADERS, message, trailers: OK_TRAILERS });
+}
+
+/** The headers of a response that is not the endpoint's. */
+export const OWN_HEADERS: OutgoingHttpHeaders = { "content-type": "application/grpc+proto" };
 
 function decode<O extends DescMessage>(schema: O, payload: Uint8Array): MessageShape<O> {
   try {

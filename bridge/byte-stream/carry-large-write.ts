@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { WriteResponseSchema } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import type { UploadName } from "../../src/byte-stream/resource-name.ts";
@@ -6,7 +5,7 @@ import type { CallContext } from "../call.ts";
 import type { ClientCall } from "../client-call.ts";
 import { FrameError } from "../frames.ts";
 import type { BridgeLimits } from "../limits.ts";
-import { answerUnary } from "../unary-call.ts";
+import { passAnswer } from "../unary-call.ts";
 import type { Upload } from "./carry-write.ts";
 import { LargeWrite, type UploadSource } from "./large-write.ts";
 import type { UploadMemory } from "./upload-tail.ts";
@@ -50,13 +49,11 @@ export async function carryLargeWrite(
   const write = new LargeWrite(upload, context, context.uploadMemory);
   try {
     const answer = await write.run();
-    if (answer?.message === undefined) {
-      if (answer !== undefined) call.finish(answer.trailers);
-      return;
+    if (answer === undefined) return;
+    if (zstd !== undefined && answer.message !== undefined) {
+      answer.message.committedSize = write.finished ? BigInt(zstd.compressedBytes) : ENDED_EARLY;
     }
-    const committed = write.finished ? BigInt(zstd?.compressedBytes ?? 0) : ENDED_EARLY;
-    const message = zstd === undefined ? answer.message : create(WriteResponseSchema, { committedSize: committed });
-    answerUnary(call, WriteResponseSchema, message, answer.headers);
+    passAnswer(call, WriteResponseSchema, answer);
   } catch (error) {
     if (!(error instanceof FrameError) && !(error instanceof CompressedDataError)) throw error;
     call.fail(Code.InvalidArgument, `the upload is malformed: ${error.message}`);

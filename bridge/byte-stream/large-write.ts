@@ -10,7 +10,7 @@ import type { CallContext } from "../call.ts";
 import type { ClientCall } from "../client-call.ts";
 import { pause, resumePauseMs } from "../pause.ts";
 import { codeOf, OK_TRAILERS, statusTrailers } from "../trailers.ts";
-import { callUnary, type UnaryAnswer } from "../unary-call.ts";
+import { callUnary, OWN_HEADERS, type UnaryAnswer } from "../unary-call.ts";
 import type { UploadMemory, UploadTail } from "./upload-tail.ts";
 import { UpstreamWrite } from "./upstream-write.ts";
 import { FRAME_OVERHEAD_BYTES, type Write } from "./write-frame.ts";
@@ -214,7 +214,7 @@ export class LargeWrite {
 
   #completeAnswer(): UnaryAnswer<WriteResponse> {
     const committedSize = BigInt(this.#upload.sizeBytes);
-    return { headers: {}, message: create(WriteResponseSchema, { committedSize }), trailers: OK_TRAILERS };
+    return { headers: OWN_HEADERS, message: create(WriteResponseSchema, { committedSize }), trailers: OK_TRAILERS };
   }
 
   #stuckAnswer(committed: number): UnaryAnswer<WriteResponse> {

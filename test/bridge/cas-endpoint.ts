@@ -2,15 +2,22 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage, RequestListener } from "node:http";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { clone, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
+  ActionCache,
+  type ActionResult,
+  ActionResultSchema,
   type BatchReadBlobsResponse_ResponseSchema,
   type BatchUpdateBlobsResponse_ResponseSchema,
   ContentAddressableStorage,
+  type Digest,
+  Execution,
+  type GetActionResultRequest,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { ByteStream } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import type { Operation } from "../../protos/gen/google/longrunning/operations_pb.ts";
 import { startRawEndpoint } from "./endpoints.ts";
 
 type UpdateResponse = MessageInitShape<typeof BatchUpdateBlobsResponse_ResponseSchema>;
@@ -21,6 +28,12 @@ const OK = { code: 0 };
 /** A CAS in memory with the services that the bridge's batches concern, which remembers what it was asked. */
 export class CasEndpoint {
   readonly blobs = new Map<string, Uint8Array>();
+  /** The hashes that each FindMissingBlobs asked for. */
+  readonly asked: string[][] = [];
+  /** What Execute answers; without it, something is missing. */
+  operation: Operation | undefined;
+  /** Action results, by the action's hash. */
+  readonly results = new Map<string, ActionResult>();
   /** The methods called, by name, in order. */
   readonly calls: string[] = [];
   readonly requests: IncomingMessage["headers"][] = [];
@@ -30,6 +43,8 @@ export class CasEndpoint {
   hold: (method: string) => Promise<unknown> = () => Promise.resolve();
   /** Changes what BatchUpdateBlobs and BatchReadBlobs say of their blobs. */
   onUpdate: (responses: UpdateResponse[]) => UpdateResponse[] = (responses) => responses;
+  /** Changes what GetActionResult says, knowing what was stored. */
+  onResult: (inlined: ActionResult, stored: ActionResult) => ActionResult = (inlined) => inlined;
   onRead: (responses: ReadResponse[]) => ReadResponse[] = (responses) => responses;
 
   start(): Promise<URL> {
@@ -54,6 +69,22 @@ export class CasEndpoint {
   }
 
   #routes(router: ConnectRouter): void {
+    router.rpc(ActionCache.method.getActionResult, (request, { requestHeader }) => {
+      const result = this.results.get(request.actionDigest?.hash ?? "");
+      if (result === undefined) throw new ConnectError("no result is cached", Code.NotFound);
+      return this.onResult(
+        this.#inlined(result, request, Number(requestHeader.get("remex-inline-outputs-up-to-bytes") ?? -1)),
+        result,
+      );
+    });
+    router.rpc(ContentAddressableStorage.method.findMissingBlobs, ({ blobDigests }) => {
+      this.asked.push(blobDigests.map(({ hash }) => hash));
+      return { missingBlobDigests: blobDigests.filter(({ hash }) => !this.blobs.has(hash)) };
+    });
+    router.rpc(Execution.method.execute, () => {
+      if (this.operation === undefined) throw new ConnectError("an input is missing", Code.FailedPrecondition);
+      return Readable.from([this.operation]);
+    });
     router.rpc(ContentAddressableStorage.method.batchUpdateBlobs, ({ requests }) => ({
       responses: this.onUpdate(
         requests.map(({ digest, data }) => ({ ...(digest && { digest }), status: this.#store(digest?.hash, data) })),
@@ -86,6 +117,19 @@ export class CasEndpoint {
     });
   }
 
+  /** As the Worker does it. */
+  #inlined(result: ActionResult, request: GetActionResultRequest, upToBytes: number): ActionResult {
+    const bytesOf = (digest: Digest | undefined) => this.blobs.get(digest?.hash ?? "") ?? new Uint8Array();
+    const inlined = clone(ActionResultSchema, result);
+    if (request.inlineStdout) inlined.stdoutRaw = bytesOf(result.stdoutDigest);
+    if (request.inlineStderr) inlined.stderrRaw = bytesOf(result.stderrDigest);
+    for (const file of inlined.outputFiles) {
+      const isWanted = request.inlineOutputFiles.includes(file.path) || Number(file.digest?.sizeBytes) <= upToBytes;
+      if (isWanted) file.contents = bytesOf(file.digest);
+    }
+    return inlined;
+  }
+
   #store(hash: string | undefined, data: Uint8Array): { code: number; message: string } {
     if (hash !== hashOf(data)) return { code: Code.InvalidArgument, message: `the bytes are not those of ${hash}` };
     this.blobs.set(hash, data);
@@ -104,4 +148,8 @@ export function uploadName(data: Uint8Array, hash = hashOf(data)): string {
 
 export function readName(data: Uint8Array): string {
   return `main/blobs/${hashOf(data)}/${data.length}`;
+}
+
+export function digestOf(data: Uint8Array): { hash: string; sizeBytes: bigint } {
+  return { hash: hashOf(data), sizeBytes: BigInt(data.length) };
 }

@@ -1,8 +1,14 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { ExecutionUpdates } from "../../bridge/execution-updates.ts";
 import { encodeFrame } from "../../bridge/frames.ts";
+import {
+  type ExecuteResponse,
+  ExecuteResponseSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { OperationSchema } from "../../protos/gen/google/longrunning/operations_pb.ts";
+import { StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
 import { OK_TRAILERS } from "./endpoints.ts";
 
 const queued = encodeFrame(toBinary(OperationSchema, create(OperationSchema, { name: "main/operations/0/a" })));
@@ -20,6 +26,27 @@ test("name and done are read, and the bytes stay as they are", () => {
   expect(Buffer.concat(read.map(({ bytes }) => bytes))).toEqual(Buffer.concat([queued, done]));
   expect(updates.trailers).toEqual({ "grpc-status": "0" });
 });
+
+test.each([
+  ["an error", { case: "error" as const, value: create(StatusSchema, { code: 9 }) }, 9],
+  ["a response with a status", responseOf(create(ExecuteResponseSchema, { status: { code: 5 } })), 5],
+  ["a response without", responseOf(create(ExecuteResponseSchema)), 0],
+  [
+    "a response that can't be read",
+    {
+      case: "response" as const,
+      value: { ...responseOf(create(ExecuteResponseSchema)).value, value: Uint8Array.of(7) },
+    },
+    0,
+  ],
+])("the code of an operation that is done with %s", (_what, result, code) => {
+  const bytes = encodeFrame(toBinary(OperationSchema, create(OperationSchema, { name: "n", done: true, result })));
+  expect(new ExecutionUpdates(1000).push(bytes)).toMatchObject([{ done: true, code }]);
+});
+
+function responseOf(response: ExecuteResponse) {
+  return { case: "response" as const, value: anyPack(ExecuteResponseSchema, response) };
+}
 
 test("an update is passed on only once it is whole", () => {
   const updates = new ExecutionUpdates(1000);
