@@ -22,23 +22,26 @@ export function parsePort(text: string): number {
   return port;
 }
 
-export function parsePositiveInteger(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value === 0) {
-    throw new InvalidArgumentError("It is a whole number from 1.");
-  }
-  return value;
+/** @param least is the least number that is taken */
+export function parseWholeNumberFrom(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It is a whole number from ${least}.`);
+  };
 }
 
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
+export const parsePositiveInteger = parseWholeNumberFrom(1);
 
-/** `host:port`, `[::1]:port`, or a port alone, which means this machine only. */
+/** A TCP port, or the path of a Unix socket. */
+export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** `host:port`, `[::1]:port`, a port alone, which means this machine only, or `unix:` and a path. */
 export function parseListenAddress(text: string): ListenAddress {
+  const [, path] = /^unix:(.+)$/s.exec(text) ?? [];
+  if (path !== undefined) return { path };
   const match = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d+)$/.exec(text);
-  if (match === null) throw new InvalidArgumentError("It is host:port, [address]:port or a port alone.");
+  if (match === null) throw new InvalidArgumentError("It is host:port, [address]:port, a port alone or unix:/path.");
   const [, address, name, port = ""] = match;
   return { host: address ?? name ?? "127.0.0.1", port: parsePort(port) };
 }

@@ -3,6 +3,7 @@ import { agentCommand } from "./agent.ts";
 import { bridgeCommand } from "./bridge.ts";
 import { doctorCommand } from "./doctor.ts";
 import { errorMessage, Fault } from "./fault.ts";
+import { applyOptionsFile } from "./options-file.ts";
 import { packageVersion } from "./package-directory.ts";
 import { startCommand } from "./start.ts";
 
@@ -40,6 +41,9 @@ With a deployed Worker, and as many build machines as you like:
   $ npx remex agent  --endpoint https://remex.example.com        (on each build machine)
   $ npx remex bridge --endpoint https://remex.example.com        (beside Bazel)`,
     );
+  remex.hook("preSubcommand", (_, command) => {
+    applyOptionsFile(command, remex.args);
+  });
   for (const command of [startCommand(), agentCommand(), bridgeCommand(), doctorCommand()]) {
     remex.addCommand(command.copyInheritedSettings(remex));
   }

@@ -1,12 +1,37 @@
 import { readFileSync } from "node:fs";
 import { Option } from "commander";
+import type { Logger } from "pino";
 import { errorMessage, Fault } from "./fault.ts";
 
-/** `--token-file`: a token is never an argument, which other users of the machine could see. */
-export function tokenFileOption(): Option {
-  return new Option("--token-file <file>", "a file that holds the token by which the agent is known to the Worker").env(
-    "REMEX_TOKEN_FILE",
-  );
+/** How old what was read of a token's file may be when it is used. */
+const REREAD_MS = 10_000;
+
+/**
+ * `--token-file`: a token is never an argument, which other users of the machine could see.
+ * @param use what it is for
+ */
+export function tokenFileOption(use = "the token by which the agent is known to the Worker"): Option {
+  return new Option("--token-file <file>", `a file that holds ${use}`).env("REMEX_TOKEN_FILE");
+}
+
+/**
+ * The token in the file, read again now and then, since tokens expire and are renewed. While a new one can't be read, the
+ * last one is given.
+ * @throws Fault if the file can't be read at first, or holds no token then.
+ */
+export function renewedToken(path: string, logger: Logger): () => string {
+  let token = readToken(path);
+  let readMs = performance.now();
+  return () => {
+    if (performance.now() - readMs < REREAD_MS) return token;
+    readMs = performance.now();
+    try {
+      token = readToken(path);
+    } catch (error) {
+      logger.warn({ err: error }, "the token can't be read again; the last one is used");
+    }
+    return token;
+  };
 }
 
 /**
@@ -14,7 +39,10 @@ export function tokenFileOption(): Option {
  * @throws Fault if the file can't be read or holds no token.
  */
 export function readTokenFile(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
+  return path === undefined ? undefined : readToken(path);
+}
+
+function readToken(path: string): string {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
