@@ -14,6 +14,7 @@ import type { Env } from "../env.ts";
 import { parseMessage } from "../errors/parse-message.ts";
 import { log } from "../log.ts";
 import { isComplete } from "./completeness.ts";
+import { inline, inliningsOf, NOTHING_INLINE, type WantedInline } from "./inline-outputs.ts";
 import { validateActionResult } from "./validate-action-result.ts";
 
 /** SQLite in an object takes rows of up to 2 MB. */
@@ -24,8 +25,11 @@ const FAULTS_OF_RESULT: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.
 
 /** The results of actions, of one instance. */
 export interface ActionCache {
-  /** The result of an action, or undefined if there is none or one of the blobs that it names is no longer stored. */
-  get(actionDigest: Digest): Promise<ActionResult | undefined>;
+  /**
+   * The result of an action with the contents that are wanted in it, or undefined if there is none or one of the blobs
+   * that it names is no longer stored.
+   */
+  get(actionDigest: Digest, wanted?: WantedInline): Promise<ActionResult | undefined>;
 
   /**
    * Stores the result of an action in place of an earlier one.
@@ -54,13 +58,21 @@ class CompleteActionCache implements ActionCache {
     this.#blobs = blobs;
   }
 
-  async get(actionDigest: Digest): Promise<ActionResult | undefined> {
+  async get(actionDigest: Digest, wanted = NOTHING_INLINE): Promise<ActionResult | undefined> {
     const bytes = await this.#shards.getActionResult(this.#instance, actionDigest);
     if (bytes === undefined) return undefined;
     try {
       const result = parseMessage(ActionResultSchema, bytes, "what is stored");
       const references = validateActionResult(result, actionDigest.digestFunction);
-      return (await isComplete(references, this.#blobs)) ? result : undefined;
+      const inlinings = inliningsOf(result, wanted, actionDigest.digestFunction);
+      // What is read needs no other look-up to know that it is there.
+      const read = new Set(inlinings.map(({ digest }) => digestKey(digest)));
+      const unread = references.blobs.filter((digest) => !read.has(digestKey(digest)));
+      const stored = await Promise.all([
+        inline(inlinings, this.#blobs),
+        isComplete({ ...references, blobs: unread }, this.#blobs),
+      ]);
+      return stored.every(Boolean) ? result : undefined;
     } catch (error) {
       if (!(error instanceof ConnectError && FAULTS_OF_RESULT.has(error.code))) throw error;
       log.error({ instance: this.#instance, action: digestKey(actionDigest), error }, "a stored action result is bad");

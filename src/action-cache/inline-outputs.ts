@@ -17,18 +17,22 @@ export interface WantedInline {
 /** What inlining may add: half of a message, the rest being for the result's own digests and paths. */
 const MAX_INLINE_BYTES = MAX_MESSAGE_BYTES / 2;
 
+/** Wants nothing. */
+export const NOTHING_INLINE: WantedInline = { inlineStdout: false, inlineStderr: false, inlineOutputFiles: [] };
+
+/** A blob whose bytes are wanted in a result, and that fits. */
+export interface Inlining {
+  readonly digest: Digest;
+  readonly put: (bytes: Uint8Array) => void;
+}
+
 /**
- * Puts contents into `result` where they are wanted and fit: REAPI lets a server omit any of them. Stdout and stderr come
- * first, then the files that are named, then the others. The digests stay.
+ * The contents to put into `result`, where they are wanted and fit: REAPI lets a server omit any of them. Stdout and stderr
+ * come first, then the files that are named, then the others. The digests stay.
  */
-export async function inlineOutputs(
-  result: ActionResult,
-  wanted: WantedInline,
-  blobs: BlobStore,
-  digestFunction: DigestFunction,
-): Promise<void> {
+export function inliningsOf(result: ActionResult, wanted: WantedInline, digestFunction: DigestFunction): Inlining[] {
   const wantedFiles = new Set(wanted.inlineOutputFiles);
-  const candidates: { digest: Digest; put: (bytes: Uint8Array) => void }[] = [];
+  const candidates: Inlining[] = [];
   if (wanted.inlineStdout && result.stdoutDigest !== undefined && result.stdoutRaw.length === 0) {
     const digest = digestFromWire(digestFunction, result.stdoutDigest, "stdout_digest");
     candidates.push({ digest, put: (bytes) => (result.stdoutRaw = bytes) });
@@ -37,7 +41,7 @@ export async function inlineOutputs(
     const digest = digestFromWire(digestFunction, result.stderrDigest, "stderr_digest");
     candidates.push({ digest, put: (bytes) => (result.stderrRaw = bytes) });
   }
-  const others: typeof candidates = [];
+  const others: Inlining[] = [];
   for (const file of result.outputFiles) {
     const isWanted = wantedFiles.has(file.path);
     if (file.contents.length > 0 || (!isWanted && wanted.everyFileUpToBytes === undefined)) continue;
@@ -48,15 +52,23 @@ export async function inlineOutputs(
   candidates.push(...others);
 
   let remainingBytes = MAX_INLINE_BYTES;
-  const fitting = candidates.filter(({ digest }) => {
+  return candidates.filter(({ digest }) => {
     if (digest.sizeBytes > remainingBytes) return false;
     remainingBytes -= digest.sizeBytes;
     return true;
   });
-  if (fitting.length === 0) return;
-  const contents = await blobs.readBatch(fitting.map(({ digest }) => digest));
-  fitting.forEach(({ put }, position) => {
+}
+
+/**
+ * Puts the bytes in their places.
+ * @returns whether all of the blobs are stored.
+ */
+export async function inline(inlinings: readonly Inlining[], blobs: BlobStore): Promise<boolean> {
+  if (inlinings.length === 0) return true;
+  const contents = await blobs.readBatch(inlinings.map(({ digest }) => digest));
+  inlinings.forEach(({ put }, position) => {
     const bytes = contents[position];
     if (bytes !== undefined) put(bytes);
   });
+  return !contents.includes(undefined);
 }

@@ -19,7 +19,7 @@ export interface BlobUpload {
  * restarting. An implementation never stores bytes that don't have the digest that they are stored under.
  */
 export interface BlobStore {
-  /** Those of `digests` that are not stored, in order. Counts as a use of the others. */
+  /** Those of `digests` that are not stored: the very objects, in order. Counts as a use of the others. */
   findMissing(digests: readonly Digest[]): Promise<Digest[]>;
 
   /** The bytes of each blob, or undefined where it is not stored, in the order of `digests`. The caller bounds the sum. */

@@ -25,7 +25,7 @@ export interface Digest {
  * @throws ConnectError INVALID_ARGUMENT if the hash or the size is malformed.
  */
 export function parseDigest(digestFunction: DigestFunction, hash: string, sizeBytes: bigint | number): Digest {
-  if (hash.length !== digestFunction.hexLength || !/^[0-9a-f]*$/.test(hash)) {
+  if (hash.length !== digestFunction.hexLength || !isLowerCaseHex(hash)) {
     throw new ConnectError(
       `digest hash "${hash.slice(0, 160)}" is not ${digestFunction.hexLength} lower-case hex digits, as ` +
         `${digestFunction.name} needs`,
@@ -42,6 +42,17 @@ export function parseDigest(digestFunction: DigestFunction, hash: string, sizeBy
   // The one place where a Digest comes into being; the brand exists only for the compiler.
   // eslint-disable-next-line @typescript-eslint/consistent-type-assertions
   return { digestFunction, hash, sizeBytes: size } as Digest;
+}
+
+const IS_LOWER_CASE_HEX = new Uint8Array(128);
+for (const digit of "0123456789abcdef") IS_LOWER_CASE_HEX[digit.charCodeAt(0)] = 1;
+
+/** Three times as fast as a regular expression, which was a tenth of what FindMissingBlobs of 10,000 digests costs. */
+function isLowerCaseHex(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    if (IS_LOWER_CASE_HEX[text.charCodeAt(i)] !== 1) return false;
+  }
+  return true;
 }
 
 /**

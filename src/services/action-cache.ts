@@ -6,7 +6,6 @@ import type {
   DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
-import { inlineOutputs } from "../action-cache/inline-outputs.ts";
 import { smallOutputBytes } from "../action-cache/small-outputs-header.ts";
 import { digestFromWire, digestKey, requestDigestFunction, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
@@ -17,14 +16,17 @@ export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
     async getActionResult(request, context): Promise<ActionResult> {
       const instance = authorizedInstance(env, context, request.instanceName, "read-action-results");
       const actionDigest = parseActionDigest(instance, request);
-      const result = await instance.actionCache.get(actionDigest);
+      const { inlineStdout, inlineStderr, inlineOutputFiles } = request;
+      const everyFileUpToBytes = smallOutputBytes(context.requestHeader);
+      const result = await instance.actionCache.get(actionDigest, {
+        inlineStdout,
+        inlineStderr,
+        inlineOutputFiles,
+        everyFileUpToBytes,
+      });
       if (result === undefined) {
         throw new ConnectError(`no result of action ${digestKey(actionDigest)} is cached`, Code.NotFound);
       }
-      const { inlineStdout, inlineStderr, inlineOutputFiles } = request;
-      const everyFileUpToBytes = smallOutputBytes(context.requestHeader);
-      const wanted = { inlineStdout, inlineStderr, inlineOutputFiles, everyFileUpToBytes };
-      await inlineOutputs(result, wanted, instance.blobs, actionDigest.digestFunction);
       return result;
     },
 

@@ -11,7 +11,7 @@ import type { Operation } from "../../protos/gen/google/longrunning/operations_p
 import { ExecutionRequestSchema } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
 import { operationMessage, type Standing } from "../execution/operation-message.ts";
-import { inlineOutputs } from "../action-cache/inline-outputs.ts";
+import { inline, inliningsOf } from "../action-cache/inline-outputs.ts";
 import { shardOf } from "../cache-shards/shard-map.ts";
 import { type Digest, digestFromWire, digestToWire, requestDigestFunction } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
@@ -39,9 +39,8 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
 
       if (!request.skipCacheLookup) {
         yield unqueued(operation, actionDigest, { stage: Stage.CACHE_CHECK });
-        const result = await instance.actionCache.get(actionDigest);
+        const result = await instance.actionCache.get(actionDigest, request);
         if (result !== undefined) {
-          await inlineOutputs(result, request, instance.blobs, digestFunction);
           const response = create(ExecuteResponseSchema, { result, cachedResult: true });
           yield unqueued(operation, actionDigest, { stage: Stage.COMPLETED, response });
           return;
@@ -102,7 +101,9 @@ async function withInlinedOutputs(
   if (operation.result.case !== "response") return operation;
   const response = anyUnpack(operation.result.value, ExecuteResponseSchema);
   if (response?.result === undefined) return operation;
-  await inlineOutputs(response.result, wanted, blobs, digestFunction);
+  const inlinings = inliningsOf(response.result, wanted, digestFunction);
+  if (inlinings.length === 0) return operation;
+  await inline(inlinings, blobs);
   operation.result.value = anyPack(ExecuteResponseSchema, response);
   return operation;
 }

@@ -44,17 +44,25 @@ async function store(...blobs: Uint8Array[]): Promise<Digest[]> {
 /** A blob's digest; the blob is stored nowhere. */
 const absent = () => digestOf(randomBytes(30));
 
+/** Whether a client gets the result, which must be the same for one that wants its contents too. */
 async function isServed(actionResult: ResultInit): Promise<boolean> {
   const actionDigest = newAction();
   await clients.actionCache.updateActionResult({ instanceName, actionDigest, actionResult });
-  const got = clients.actionCache.getActionResult({ instanceName, actionDigest });
-  return got.then(
-    () => true,
-    async () => {
-      expect(await codeOf(got)).toBe("NotFound");
-      return false;
-    },
-  );
+  const serves = async (request: Parameters<typeof clients.actionCache.getActionResult>[0], headers: Record<string, string> = {}) => {
+    const got = clients.actionCache.getActionResult(request, { headers });
+    return got.then(
+      () => true,
+      async () => {
+        expect(await codeOf(got)).toBe("NotFound");
+        return false;
+      },
+    );
+  };
+  const bare = { instanceName, actionDigest };
+  const served = await serves(bare);
+  expect(await serves({ ...bare, inlineStdout: true, inlineStderr: true })).toBe(served);
+  expect(await serves(bare, { "remex-inline-outputs-up-to-bytes": "100000" })).toBe(served);
+  return served;
 }
 
 describe.each(PROTOCOLS)("$name", ({ connect }) => {
