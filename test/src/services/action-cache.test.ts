@@ -48,7 +48,10 @@ const absent = () => digestOf(randomBytes(30));
 async function isServed(actionResult: ResultInit): Promise<boolean> {
   const actionDigest = newAction();
   await clients.actionCache.updateActionResult({ instanceName, actionDigest, actionResult });
-  const serves = async (request: Parameters<typeof clients.actionCache.getActionResult>[0], headers: Record<string, string> = {}) => {
+  const serves = async (
+    request: Parameters<typeof clients.actionCache.getActionResult>[0],
+    headers: Record<string, string> = {},
+  ) => {
     const got = clients.actionCache.getActionResult(request, { headers });
     return got.then(
       () => true,
