@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import { getActionResult, putActionResult } from "./cache-shard/action-results.ts";
-import { findMissing, forgetObject, insertInline, insertObject, lookUp } from "./cache-shard/blobs.ts";
+import { getActionResult, putActionResult, removeActionResult } from "./cache-shard/action-results.ts";
+import { findByHash, findMissing, forgetObject, insertInline, insertObject, lookUp } from "./cache-shard/blobs.ts";
 import { recordedShardCount } from "./cache-shard/identity.ts";
 import { type LookupCounts, LookupCounters } from "./cache-shard/lookup-counters.ts";
 import type {
@@ -8,6 +8,7 @@ import type {
   BeginUploadRequest,
   BlobEntry,
   EndUploadRequest,
+  FindByHashRequest,
   FindMissingRequest,
   ForgetObjectRequest,
   GetActionResultRequest,
@@ -16,6 +17,7 @@ import type {
   LookUpRequest,
   PutActionResultRequest,
   RecordPartRequest,
+  RemoveActionResultRequest,
   ShardIdentity,
   ShardReply,
   UploadPart,
@@ -57,6 +59,11 @@ export class CacheShard extends DurableObject<object> {
     return this.#serve(shard, (sql) => lookUp(sql, digests, Date.now(), touchIntervalMs));
   }
 
+  /** The size of the stored blob with a hash, or null. */
+  findByHash({ shard, digestFunction, hash, touchIntervalMs }: FindByHashRequest): ShardReply<number | null> {
+    return this.#serve(shard, (sql) => findByHash(sql, digestFunction, hash, Date.now(), touchIntervalMs) ?? null);
+  }
+
   insertInline({ shard, batches, touchIntervalMs }: InsertInlineRequest): ShardReply<null> {
     const nowMs = Date.now();
     return this.#serve(shard, (sql) => {
@@ -95,6 +102,13 @@ export class CacheShard extends DurableObject<object> {
   putActionResult({ shard, key, bytes }: PutActionResultRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
       putActionResult(sql, key, bytes, Date.now());
+      return null;
+    });
+  }
+
+  removeActionResult({ shard, key, bytes }: RemoveActionResultRequest): ShardReply<null> {
+    return this.#serve(shard, (sql) => {
+      removeActionResult(sql, key, bytes);
       return null;
     });
   }

@@ -56,6 +56,28 @@ export function lookUp(
   return entries;
 }
 
+/** The size of the stored blob with a hash, or undefined. Counts as a use. */
+export function findByHash(
+  sql: SqlStorage,
+  digestFunction: number,
+  hash: string,
+  nowMs: number,
+  touchIntervalMs: number,
+): number | undefined {
+  const [row] = sql
+    .exec<{ size_bytes: number; last_access_ms: number }>(
+      "SELECT size_bytes, last_access_ms FROM blobs WHERE digest_function = ? AND hash = unhex(?) LIMIT 1",
+      digestFunction,
+      hash,
+    )
+    .toArray();
+  if (row === undefined) return undefined;
+  if (row.last_access_ms < nowMs - touchIntervalMs) {
+    touch(sql, JSON.stringify([[digestFunction, hash, row.size_bytes]]), nowMs, touchIntervalMs);
+  }
+  return row.size_bytes;
+}
+
 function touch(sql: SqlStorage, digests: DigestsJson, nowMs: number, touchIntervalMs: number): void {
   sql.exec(
     `UPDATE blobs SET last_access_ms = ?2

@@ -56,6 +56,13 @@ export interface LookUpRequest {
   readonly touchIntervalMs: number;
 }
 
+export interface FindByHashRequest {
+  readonly shard: ShardIdentity;
+  readonly digestFunction: number;
+  readonly hash: string;
+  readonly touchIntervalMs: number;
+}
+
 export interface InsertInlineRequest {
   readonly shard: ShardIdentity;
   /** Batches of at most 1 MiB: the blobs' bytes one after another, in the order of `digests`. */
@@ -76,6 +83,7 @@ export interface ForgetObjectRequest {
   readonly uploadId: string;
 }
 
+/** Names the result of an action. A size of 0 stands for one that is not known. */
 export interface ActionResultKey {
   readonly instance: string;
   readonly digest: DigestKey;
@@ -92,6 +100,13 @@ export interface PutActionResultRequest {
   readonly key: ActionResultKey;
   /** A serialized ActionResult. */
   readonly bytes: Uint8Array;
+}
+
+export interface RemoveActionResultRequest {
+  readonly shard: ShardIdentity;
+  readonly key: ActionResultKey;
+  /** Where given, the result is removed only if it is this one. */
+  readonly bytes?: Uint8Array;
 }
 
 /** A resumable upload, as its client names it. */

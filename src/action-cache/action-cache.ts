@@ -5,6 +5,7 @@ import {
   type ActionResult,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { BlobStore } from "../blob-store/blob-store.ts";
+import { discard } from "../blob-store/discard.ts";
 import { openBlobStore } from "../blob-store/open-blob-store.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
 import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
@@ -27,7 +28,7 @@ const FAULTS_OF_RESULT: ReadonlySet<Code> = new Set([Code.InvalidArgument, Code.
 export interface ActionCache {
   /**
    * The result of an action with the contents that are wanted in it, or undefined if there is none or one of the blobs
-   * that it names is no longer stored.
+   * that it names is no longer stored; then it is removed. The size in the digest is 0 where the caller doesn't know it.
    */
   get(actionDigest: Digest, wanted?: WantedInline): Promise<ActionResult | undefined>;
 
@@ -36,6 +37,9 @@ export interface ActionCache {
    * @throws ConnectError INVALID_ARGUMENT if it is malformed, RESOURCE_EXHAUSTED if it is too large.
    */
   put(actionDigest: Digest, result: ActionResult): Promise<void>;
+
+  /** Removes the result of an action, if there is one. */
+  remove(actionDigest: Digest): Promise<void>;
 }
 
 /** The action cache of an instance. Its results lie in the index of the instance's store, bound to the instance. */
@@ -72,12 +76,16 @@ class CompleteActionCache implements ActionCache {
         inline(inlinings, this.#blobs),
         isComplete({ ...references, blobs: unread }, this.#blobs),
       ]);
-      return stored.every(Boolean) ? result : undefined;
+      if (stored.every(Boolean)) return result;
     } catch (error) {
       if (!(error instanceof ConnectError && FAULTS_OF_RESULT.has(error.code))) throw error;
       log.error({ instance: this.#instance, action: digestKey(actionDigest), error }, "a stored action result is bad");
-      return undefined;
     }
+    // Only this one: a better one may have come meanwhile.
+    await discard("an action result that can't be used", () =>
+      this.#shards.removeActionResult(this.#instance, actionDigest, bytes),
+    );
+    return undefined;
   }
 
   async put(actionDigest: Digest, result: ActionResult): Promise<void> {
@@ -91,5 +99,9 @@ class CompleteActionCache implements ActionCache {
       );
     }
     await this.#shards.putActionResult(this.#instance, actionDigest, bytes);
+  }
+
+  async remove(actionDigest: Digest): Promise<void> {
+    await this.#shards.removeActionResult(this.#instance, actionDigest);
   }
 }

@@ -1,3 +1,4 @@
+import type { DigestFunction } from "../digest/digest-function.ts";
 import type { Digest } from "../digest/digest.ts";
 
 /** A range of a blob. `offsetBytes` ≤ the blob's size; `limitBytes` undefined means to the end. */
@@ -21,6 +22,9 @@ export interface BlobUpload {
 export interface BlobStore {
   /** Those of `digests` that are not stored: the very objects, in order. Counts as a use of the others. */
   findMissing(digests: readonly Digest[]): Promise<Digest[]>;
+
+  /** The stored blob with this hash, for callers that don't know its size, or undefined. Counts as a use. */
+  findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined>;
 
   /** The bytes of each blob, or undefined where it is not stored, in the order of `digests`. The caller bounds the sum. */
   readBatch(digests: readonly Digest[]): Promise<(Uint8Array | undefined)[]>;

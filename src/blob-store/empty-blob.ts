@@ -1,4 +1,5 @@
-import type { Digest } from "../digest/digest.ts";
+import type { DigestFunction } from "../digest/digest-function.ts";
+import { parseDigest, type Digest } from "../digest/digest.ts";
 import { digestMismatch } from "../digest/verify.ts";
 import type { BlobRange, BlobStore, BlobUpload } from "./blob-store.ts";
 
@@ -18,6 +19,11 @@ export class EmptyBlobStore implements BlobStore {
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
     const others = digests.filter((digest) => !isEmptyBlob(digest));
     return others.length === 0 ? Promise.resolve([]) : this.#next.findMissing(others);
+  }
+
+  findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined> {
+    const empty = parseDigest(digestFunction, hash, 0);
+    return isEmptyBlob(empty) ? Promise.resolve(empty) : this.#next.findByHash(digestFunction, hash);
   }
 
   async readBatch(digests: readonly Digest[]): Promise<(Uint8Array | undefined)[]> {

@@ -2,7 +2,8 @@ import type { BlobEntry } from "../../durable-objects/cache-shard/rpc.ts";
 import { ByteSource } from "../bytes/byte-source.ts";
 import { mapBounded } from "../batching/map-bounded.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
-import { digestKey, type Digest } from "../digest/digest.ts";
+import type { DigestFunction } from "../digest/digest-function.ts";
+import { digestKey, parseDigest, type Digest } from "../digest/digest.ts";
 import { digestMismatch } from "../digest/verify.ts";
 import { toError } from "../errors/to-error.ts";
 import { log } from "../log.ts";
@@ -44,6 +45,11 @@ export class IndexedBlobStore implements BlobStore {
 
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
     return this.#shards.findMissing(digests);
+  }
+
+  async findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined> {
+    const sizeBytes = await this.#shards.findByHash(digestFunction, hash);
+    return sizeBytes === undefined ? undefined : parseDigest(digestFunction, hash, sizeBytes);
   }
 
   async readBatch(digests: readonly Digest[]): Promise<(Uint8Array | undefined)[]> {

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { DigestFunction } from "../digest/digest-function.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import type { BlobRange, BlobStore, BlobUpload } from "./blob-store.ts";
 
@@ -14,6 +15,10 @@ export class SizeLimitedBlobStore implements BlobStore {
 
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
     return this.#next.findMissing(digests);
+  }
+
+  findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined> {
+    return this.#next.findByHash(digestFunction, hash);
   }
 
   readBatch(digests: readonly Digest[]): Promise<(Uint8Array | undefined)[]> {

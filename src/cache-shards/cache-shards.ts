@@ -12,6 +12,7 @@ import type {
   UploadSession,
 } from "../../durable-objects/cache-shard/rpc.ts";
 import { concatenate } from "../bytes/concatenate.ts";
+import type { DigestFunction } from "../digest/digest-function.ts";
 import type { Digest } from "../digest/digest.ts";
 import { toError } from "../errors/to-error.ts";
 import { callObject } from "../objects/call-object.ts";
@@ -88,6 +89,15 @@ export class CacheShards {
     return entries;
   }
 
+  /** The size of the stored blob with a hash, or undefined. */
+  async findByHash(digestFunction: DigestFunction, hash: string): Promise<number | undefined> {
+    const { touchIntervalMs } = this.#options;
+    const found = await this.#call(shardOf(hash, this.#options.shards), (stub, shard) =>
+      stub.findByHash({ shard, digestFunction: digestFunction.value, hash, touchIntervalMs }),
+    );
+    return found ?? undefined;
+  }
+
   /**
    * Stores blobs, which the caller has verified, with their bytes. A verdict for each, in order: undefined, or why its shard
    * could not be reached.
@@ -150,6 +160,13 @@ export class CacheShards {
   async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array): Promise<void> {
     await this.#callFor(actionDigest, (stub, shard) =>
       stub.putActionResult({ shard, key: { instance, digest: toKey(actionDigest) }, bytes }),
+    );
+  }
+
+  /** Removes the result of an action; where `bytes` are given, only if it still is that one. */
+  async removeActionResult(instance: string, actionDigest: Digest, bytes?: Uint8Array): Promise<void> {
+    await this.#callFor(actionDigest, (stub, shard) =>
+      stub.removeActionResult({ shard, key: { instance, digest: toKey(actionDigest) }, ...(bytes && { bytes }) }),
     );
   }
 

@@ -17,7 +17,7 @@ export async function storeActionResult(instance: ServedInstance, hash: string, 
   await instance.actionCache.put(digest, parseMessage(ActionResultSchema, bytes, `the result of action ${hash}`));
 }
 
-/** The path has no size. No Action's is 0, so that results that come over HTTP are apart from those of gRPC. */
+/** The path has no size: 0 stands for it. */
 function actionDigest(instance: ServedInstance, hash: string): Digest {
   return digestOfHash(instance, hash, 0);
 }

@@ -7,7 +7,10 @@ export type Namespace = (typeof NAMESPACES)[number];
 export interface CachePath {
   readonly instanceName: string;
   readonly namespace: Namespace;
-  /** A hash in `cas` and `ac`; in `raw` whatever the client chose, which may have slashes, as it is in the path. */
+  /**
+   * A hash in `cas` and `ac`; in `raw` whatever the client chose, which may have slashes, as it is in the path. Empty for
+   * the namespace `raw` itself.
+   */
   readonly key: string;
 }
 
@@ -18,7 +21,8 @@ export function parseCachePath(path: string): CachePath | undefined {
     const namespace = NAMESPACES.find((candidate) => candidate === segment);
     if (namespace === undefined) continue;
     const key = segments.slice(position + 1).join("/");
-    return key === "" ? undefined : { instanceName: segments.slice(0, position).join("/"), namespace, key };
+    if (key === "" && namespace !== "raw") return undefined;
+    return { instanceName: segments.slice(0, position).join("/"), namespace, key };
   }
   return undefined;
 }

@@ -9,8 +9,8 @@ import { startHash } from "../digest/verify.ts";
 import type { ServedInstance } from "../served-instance.ts";
 
 /**
- * The size in the digests that names become. Those of actions that come over HTTP, with no size, have 0; an Action of one
- * byte with such a hash does not exist.
+ * The size in the digests that names become: not 0, which would stand for one that is not known. An Action of one byte
+ * with such a hash does not exist.
  */
 const NAME_SIZE_BYTES = 1;
 
@@ -35,6 +35,15 @@ export async function nameBlob({ actionCache }: ServedInstance, name: string, di
   const file = create(OutputFileSchema, { path: "value", digest: digestToWire(digest) });
   const names = create(ActionResultSchema, { outputFiles: [file] });
   await actionCache.put(nameDigest(name, digest.digestFunction), names);
+}
+
+/** Takes a name away, if there is such a one. The blob stays, until nobody has used it for long. */
+export async function unnameBlob(
+  { actionCache }: ServedInstance,
+  name: string,
+  digestFunction: DigestFunction,
+): Promise<void> {
+  await actionCache.remove(nameDigest(name, digestFunction));
 }
 
 function nameDigest(name: string, digestFunction: DigestFunction): Digest {

@@ -2,7 +2,7 @@ import { SHA256 } from "../digest/digest-function.ts";
 import { parseDigest, type Digest } from "../digest/digest.ts";
 import { startHash } from "../digest/verify.ts";
 import type { ServedInstance } from "../served-instance.ts";
-import { blobNamed, nameBlob } from "./named-blobs.ts";
+import { blobNamed, nameBlob, unnameBlob } from "./named-blobs.ts";
 
 /** The stored value of a key that a client chose. */
 export function findValue(instance: ServedInstance, key: string): Promise<Digest | undefined> {
@@ -15,6 +15,11 @@ export async function storeValue(instance: ServedInstance, key: string, bytes: U
   const [refusal] = await instance.blobs.writeBatch([{ digest, bytes }]);
   if (refusal !== undefined) throw refusal;
   await nameBlob(instance, rawName(key), digest);
+}
+
+/** Forgets the value of a key, if there is one. */
+export function forgetValue(instance: ServedInstance, key: string): Promise<void> {
+  return unnameBlob(instance, rawName(key), SHA256);
 }
 
 function rawName(key: string): string {

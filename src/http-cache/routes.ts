@@ -9,22 +9,38 @@ import { reportedError } from "../errors/unexpected.ts";
 import type { ServedInstance } from "../served-instance.ts";
 import { findActionResult, storeActionResult } from "./action-results.ts";
 import { type CachePath, type Namespace, parseCachePath } from "./cache-path.ts";
-import { findByHash, storeByHash } from "./cas.ts";
-import { findValue, storeValue } from "./raw.ts";
+import { findBlob, storeBlob } from "./cas.ts";
+import { findValue, forgetValue, storeValue } from "./raw.ts";
 import { announcedLength, holdContent } from "./request-content.ts";
-import { notFound, serveBlob } from "./serve-blob.ts";
+import { contentOfBlob, contentOfBytes, notFound, serveContent } from "./serve-content.ts";
+import { describeKey, isCollection } from "./webdav.ts";
+
+type Access = "read" | "write";
+
+const CACHE_METHODS: readonly [string, Access][] = [
+  ["GET", "read"],
+  ["HEAD", "read"],
+  ["PUT", "write"],
+];
+
+/** The methods of each namespace, and what they do there. */
+const METHODS: Readonly<Record<Namespace, ReadonlyMap<string, Access>>> = {
+  cas: new Map(CACHE_METHODS),
+  ac: new Map(CACHE_METHODS),
+  raw: new Map([...CACHE_METHODS, ["DELETE", "write"], ["PROPFIND", "read"], ["MKCOL", "write"]]),
+};
 
 /** What reading or writing in a namespace takes. The names of raw values are kept as action results. */
-const RIGHTS: Readonly<Record<Namespace, { read: readonly [Right, ...Right[]]; write: readonly [Right, ...Right[]] }>> =
-  {
-    cas: { read: ["read-blobs"], write: ["write-blobs"] },
-    ac: { read: ["read-action-results"], write: ["write-action-results"] },
-    raw: { read: ["read-action-results", "read-blobs"], write: ["write-action-results", "write-blobs"] },
-  };
+const RIGHTS: Readonly<Record<Namespace, Readonly<Record<Access, readonly [Right, ...Right[]]>>>> = {
+  cas: { read: ["read-blobs"], write: ["write-blobs"] },
+  ac: { read: ["read-action-results"], write: ["write-action-results"] },
+  raw: { read: ["read-action-results", "read-blobs"], write: ["write-action-results", "write-blobs"] },
+};
 
 /**
  * The cache for clients that speak plain HTTP: `/{instance_name}/cas/{hash}` and `/{instance_name}/ac/{hash}` as Bazel's
- * `--remote_cache=https://…` uses them, and `/{instance_name}/raw/{key}` for values that mean nothing to Remex.
+ * `--remote_cache=https://…` uses them, and `/{instance_name}/raw/{key}` for values that mean nothing to Remex, with as
+ * much of WebDAV as caches use of it.
  */
 export const httpCacheRoutes = new Hono<{ Bindings: Env }>();
 
@@ -32,19 +48,13 @@ httpCacheRoutes.all("/*", async (c, next) => {
   const { raw: request } = c.req;
   const path = parseCachePath(c.req.path);
   if (path === undefined || request.method === "POST") return next();
-  const caller = await callerOf(c.env, request.headers);
-  switch (request.method) {
-    case "GET":
-    case "HEAD":
-      return find(request, path, openInstance(c.env, caller, path, "read"));
-    case "PUT":
-      return store(request, path, openInstance(c.env, caller, path, "write"));
-    default:
-      return new Response("a cache entry has GET, HEAD and PUT\n", {
-        status: 405,
-        headers: { allow: "GET, HEAD, PUT" },
-      });
+  const methods = METHODS[path.namespace];
+  const access = methods.get(request.method);
+  if (access === undefined) {
+    const allowed = [...methods.keys()].join(", ");
+    return new Response(`a cache entry has ${allowed}\n`, { status: 405, headers: { allow: allowed } });
   }
+  return answer(request, path, openInstance(c.env, await callerOf(c.env, request.headers), path, access));
 });
 
 httpCacheRoutes.onError((error) => {
@@ -61,37 +71,60 @@ function openInstance(
   env: Env,
   caller: Caller,
   { instanceName, namespace }: CachePath,
-  access: "read" | "write",
+  access: Access,
 ): ServedInstance {
   const [right, ...others] = RIGHTS[namespace][access];
   for (const other of others) authorizedInstance(env, caller, instanceName, other);
   return authorizedInstance(env, caller, instanceName, right);
 }
 
-async function find(request: Request, { namespace, key }: CachePath, instance: ServedInstance): Promise<Response> {
-  if (namespace === "ac") {
-    const bytes = await findActionResult(instance, key);
-    if (bytes === undefined) return notFound();
-    const headers = { "content-type": "application/octet-stream", "content-length": String(bytes.length) };
-    return new Response(request.method === "HEAD" ? null : bytes, { headers });
-  }
-  const digest = await (namespace === "cas" ? findByHash(instance, key) : findValue(instance, key));
-  return digest === undefined ? notFound() : serveBlob(request, instance.blobs, digest);
-}
-
-async function store(request: Request, { namespace, key }: CachePath, instance: ServedInstance): Promise<Response> {
+async function answer(request: Request, path: CachePath, instance: ServedInstance): Promise<Response> {
   const body = new RequestBody(request);
   try {
-    const lengthBytes = announcedLength(request);
-    if (lengthBytes === undefined) return new Response("a PUT needs Content-Length\n", { status: 411 });
-    if (namespace === "cas") await storeByHash(instance, key, lengthBytes, body);
-    else {
-      const storeHeld = namespace === "ac" ? storeActionResult : storeValue;
-      await holdContent(body, lengthBytes, (bytes) => storeHeld(instance, key, bytes));
+    switch (request.method) {
+      case "PUT":
+        return await store(request, body, path, instance);
+      case "DELETE":
+        await forgetValue(instance, path.key);
+        return new Response(null, { status: 204 });
+      case "PROPFIND":
+        return await describeKey(request, instance, path.key);
+      case "MKCOL":
+        // Collections need no making.
+        return new Response(null, { status: 201 });
+      default:
+        return await find(request, path, instance);
     }
-    return new Response(null, { status: 201 });
   } finally {
     // A client that is still sending would take an answer for a broken connection.
     await body.drain();
   }
+}
+
+async function find(request: Request, { namespace, key }: CachePath, instance: ServedInstance): Promise<Response> {
+  if (namespace === "ac") {
+    const bytes = await findActionResult(instance, key);
+    return bytes === undefined ? notFound() : serveContent(request, contentOfBytes(bytes));
+  }
+  const digest = await (namespace === "cas" ? findBlob(instance, key) : findValue(instance, key));
+  return digest === undefined ? notFound() : serveContent(request, contentOfBlob(instance.blobs, digest));
+}
+
+async function store(
+  request: Request,
+  body: RequestBody,
+  { namespace, key }: CachePath,
+  instance: ServedInstance,
+): Promise<Response> {
+  const lengthBytes = announcedLength(request);
+  if (lengthBytes === undefined) return new Response("a PUT needs Content-Length\n", { status: 411 });
+  if (namespace === "raw" && isCollection(key)) {
+    return new Response("a key does not end in a slash\n", { status: 405, headers: { allow: "PROPFIND, MKCOL" } });
+  }
+  if (namespace === "cas") await storeBlob(instance, key, lengthBytes, body);
+  else {
+    const storeHeld = namespace === "ac" ? storeActionResult : storeValue;
+    await holdContent(body, lengthBytes, (bytes) => storeHeld(instance, key, bytes));
+  }
+  return new Response(null, { status: 201 });
 }

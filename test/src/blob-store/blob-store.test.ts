@@ -114,12 +114,13 @@ describe("with one shard", () => {
     expect((await readAll(clients, digest)).equals(data)).toBe(true);
   });
 
-  test("a stored result that can't be read is no hit", async () => {
+  test("a stored result that can't be read is no hit, and removed", async () => {
     const actionDigest = digestOf(randomBytes(8));
-    await clients.actionCache.updateActionResult({ instanceName, actionDigest, actionResult: { exitCode: 3 } });
     for (const bytes of ["x'ff'", "x'1a020a05'"]) {
+      await clients.actionCache.updateActionResult({ instanceName, actionDigest, actionResult: { exitCode: 3 } });
       await worker.shardSql(0, `UPDATE action_results SET bytes = ${bytes} WHERE hash = unhex(?)`, actionDigest.hash);
       expect(await codeOf(clients.actionCache.getActionResult({ instanceName, actionDigest }))).toBe("NotFound");
+      expect(await worker.shardSql(0, "SELECT * FROM action_results")).toEqual([]);
     }
     await logged("a stored action result is bad", 2);
   });

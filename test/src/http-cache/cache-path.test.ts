@@ -7,6 +7,8 @@ test.each([
   ["/cas/00ff", { instanceName: "", namespace: "cas", key: "00ff" }],
   // ccache splits its keys, whose first two digits may be those of a namespace.
   ["/main/raw/ac/00ff", { instanceName: "main", namespace: "raw", key: "ac/00ff" }],
+  // What WebDAV asks about before it stores the first value.
+  ["/main/raw/", { instanceName: "main", namespace: "raw", key: "" }],
   ["/main/raw/a%20b", { instanceName: "main", namespace: "raw", key: "a%20b" }],
 ])("%s is a cache entry", (path, parsed) => {
   expect(parseCachePath(path)).toEqual(parsed);

@@ -72,6 +72,18 @@ describe.each(["/open/inner", ""])("in the instance of %j", (prefix) => {
   });
 });
 
+// A row and an R2 object.
+test.each([10, 100_000])("a blob of %i bytes that came over gRPC is found by its hash", async (sizeBytes) => {
+  const data = new Uint8Array(randomBytes(sizeBytes));
+  const { cas } = connectClients(worker.url);
+  await cas.batchUpdateBlobs({ instanceName: "", requests: [{ data, digest: digestOf(data) }] });
+  const path = `/cas/${sha256(data)}`;
+  expect((await ask("HEAD", path)).headers.get("content-length")).toBe(String(sizeBytes));
+  expect(Buffer.compare(await bytesOf(await ask("GET", path)), data)).toBe(0);
+  // The same store, so the same blobs.
+  expect((await ask("HEAD", `/open/inner${path}`)).status).toBe(200);
+});
+
 test("parts of a blob can be asked for, and it is not sent to who has it", async () => {
   for (const sizeBytes of [1000, 100_000]) {
     const blob = new Uint8Array(randomBytes(sizeBytes));
@@ -116,12 +128,44 @@ test("an action result is stored if it is one, and served while its outputs are 
   expect(await put(path, new Uint8Array(result))).toBe(201);
   expect((await ask("GET", path)).status).toBe(404);
   await put(`/cas/${digest.hash}`, output);
+  // What was found to be incomplete was removed.
+  expect((await ask("GET", path)).status).toBe(404);
+  expect(await put(path, new Uint8Array(result))).toBe(201);
   const got = await ask("GET", path);
   expect(got.status).toBe(200);
   expect(fromBinary(ActionResultSchema, await bytesOf(got)).outputFiles[0]?.path).toBe("a");
   const head = await ask("HEAD", path);
   expect([head.status, head.headers.get("content-length")]).toEqual([200, String(result.length)]);
+  const etag = got.headers.get("etag") ?? "";
+  expect((await ask("GET", path, undefined, { "if-none-match": etag })).status).toBe(304);
+  expect(await bytesOf(await ask("GET", path, undefined, { range: "bytes=1-2" }))).toEqual(result.subarray(1, 3));
   expect((await ask("GET", `/open/inner${path}`)).status).toBe(404);
+});
+
+test("action results are the same over HTTP and gRPC, the last one counts", async () => {
+  const { actionCache } = connectClients(worker.url);
+  const action = randomBytes(20);
+  const actionDigest = digestOf(action);
+  const path = `/ac/${actionDigest.hash}`;
+  const resultOf = (exitCode: number) => create(ActionResultSchema, { exitCode });
+  const overHttp = async () => {
+    const bytes = await bytesOf(await ask("GET", path));
+    return fromBinary(ActionResultSchema, bytes).exitCode;
+  };
+  const overGrpc = async () => (await actionCache.getActionResult({ instanceName: "", actionDigest })).exitCode;
+
+  await put(path, new Uint8Array(toBinary(ActionResultSchema, resultOf(1))));
+  expect([await overHttp(), await overGrpc()]).toEqual([1, 1]);
+  await actionCache.updateActionResult({ instanceName: "", actionDigest, actionResult: resultOf(2) });
+  expect([await overHttp(), await overGrpc()]).toEqual([2, 2]);
+  await put(path, new Uint8Array(toBinary(ActionResultSchema, resultOf(3))));
+  expect([await overHttp(), await overGrpc()]).toEqual([3, 3]);
+  const rows = await Promise.all(
+    [0, 1, 2, 3].map((shard) =>
+      worker.shardSql(shard, "SELECT * FROM action_results WHERE hash = unhex(?)", actionDigest.hash),
+    ),
+  );
+  expect(rows.flat().length).toBe(1);
 });
 
 test("a raw value is whatever was put last under its key, for its instance alone", async () => {
@@ -160,9 +204,44 @@ test("a body of unknown or impossible length is refused", async () => {
   expect(await put(`/cas/${sha256("large")}`, new Uint8Array((20 << 20) + 1))).toBe(429);
 });
 
+test("a raw value can be deleted, for its instance alone", async () => {
+  const value = new Uint8Array(randomBytes(10));
+  await put("/raw/deleted", value);
+  await put("/open/inner/raw/deleted", value);
+  expect((await ask("DELETE", "/raw/deleted")).status).toBe(204);
+  expect((await ask("GET", "/raw/deleted")).status).toBe(404);
+  expect((await ask("DELETE", "/raw/deleted")).status).toBe(204);
+  expect((await ask("GET", "/open/inner/raw/deleted")).status).toBe(200);
+});
+
+test("WebDAV finds values, and every collection that a client could want to be there", async () => {
+  const propfind = async (path: string) => {
+    const response = await ask("PROPFIND", path, Buffer.from("<propfind/>"), { depth: "0" });
+    return { status: response.status, xml: await response.text() };
+  };
+  expect((await propfind("/raw/a/b/value")).status).toBe(404);
+  for (const path of ["/raw/", "/open/inner/raw/", "/raw/a/b/"]) {
+    const { status, xml } = await propfind(path);
+    expect(status).toBe(207);
+    expect(xml).toContain(`<D:href>${path}</D:href>`);
+    expect(xml).toContain("<D:collection/>");
+  }
+  expect((await ask("MKCOL", "/raw/a/")).status).toBe(201);
+  const value = new Uint8Array(randomBytes(123));
+  expect(await put("/raw/a/b/x&y", value)).toBe(201);
+  const { status, xml } = await propfind("/raw/a/b/x&y");
+  expect(status).toBe(207);
+  expect(xml).toContain("<D:href>/raw/a/b/x&amp;y</D:href>");
+  expect(xml).toContain("<D:getcontentlength>123</D:getcontentlength>");
+  expect(xml).toContain(`<D:getetag>"${sha256(value)}"</D:getetag>`);
+  expect(xml).not.toContain("collection");
+  expect(await put("/raw/a/", value)).toBe(405);
+});
+
 test("what is no way to use a cache entry is refused", async () => {
-  const response = await ask("DELETE", "/raw/key");
+  const response = await ask("DELETE", `/cas/${sha256("")}`);
   expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD, PUT"]);
+  expect((await ask("PROPFIND", `/ac/${sha256("")}`)).status).toBe(405);
   expect((await ask("GET", `/nowhere/cas/${sha256("")}`)).status).toBe(401);
 });
 
@@ -193,4 +272,9 @@ test("who may read or write blobs and action results may do so here, by a token 
   expect(await statuses("cache-reader")).toEqual([403, 403, 403, 200, 200, 200]);
   expect(await statuses("executor")).toEqual([201, 403, 403, 200, 200, 200]);
   expect(await statuses("agent")).toEqual([201, 403, 403, 200, 403, 403]);
+  for (const role of ["cache-reader", "executor", "agent"]) {
+    expect([await statusFor(role, "DELETE", raw), await statusFor(role, "MKCOL", raw)]).toEqual([403, 403]);
+  }
+  expect(await statusFor("cache-reader", "PROPFIND", raw)).toBe(207);
+  expect(await statusFor("agent", "PROPFIND", raw)).toBe(403);
 });

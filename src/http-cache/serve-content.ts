@@ -1,11 +1,35 @@
-import type { BlobStore } from "../blob-store/blob-store.ts";
+import type { BlobRange, BlobStore } from "../blob-store/blob-store.ts";
+import { SHA256 } from "../digest/digest-function.ts";
 import type { Digest } from "../digest/digest.ts";
+import { startHash } from "../digest/verify.ts";
 import { parseByteRange } from "./byte-range.ts";
 
-/** The answer to a GET or HEAD of a blob that was found: its bytes or a range of them, with its hash as the ETag. */
-export async function serveBlob(request: Request, blobs: BlobStore, digest: Digest): Promise<Response> {
-  const { sizeBytes } = digest;
-  const etag = `"${digest.hash}"`;
+/** What a cache entry holds. */
+export interface Content {
+  /** Of all its bytes; the ETag. */
+  readonly hash: string;
+  readonly sizeBytes: number;
+  /** The bytes of a range, or undefined if it has just been removed. */
+  open(range: BlobRange): Promise<ReadableStream<Uint8Array> | undefined>;
+}
+
+export function contentOfBlob(blobs: BlobStore, digest: Digest): Content {
+  return { hash: digest.hash, sizeBytes: digest.sizeBytes, open: (range) => blobs.read(digest, range) };
+}
+
+export function contentOfBytes(bytes: Uint8Array): Content {
+  return {
+    hash: startHash(SHA256).update(bytes).digest("hex"),
+    sizeBytes: bytes.length,
+    open: ({ offsetBytes, limitBytes = bytes.length }) =>
+      Promise.resolve(new Response(bytes.slice(offsetBytes, offsetBytes + limitBytes)).body ?? undefined),
+  };
+}
+
+/** The answer to a GET or HEAD of what was found: its bytes or a range of them, with its hash as the ETag. */
+export async function serveContent(request: Request, content: Content): Promise<Response> {
+  const { hash, sizeBytes } = content;
+  const etag = `"${hash}"`;
   const headers = new Headers({ etag, "accept-ranges": "bytes", "content-type": "application/octet-stream" });
   if (matches(request.headers.get("if-none-match"), etag)) return new Response(null, { status: 304, headers });
 
@@ -23,7 +47,7 @@ export async function serveBlob(request: Request, blobs: BlobStore, digest: Dige
   headers.set("content-length", String(lengthBytes));
   if (request.method === "HEAD") return new Response(null, { headers });
 
-  const stream = await blobs.read(digest, { offsetBytes: startBytes, limitBytes: lengthBytes });
+  const stream = await content.open({ offsetBytes: startBytes, limitBytes: lengthBytes });
   if (stream === undefined) return notFound();
   if (range !== "all") headers.set("content-range", `bytes ${startBytes}-${endBytes - 1}/${sizeBytes}`);
   // A stream of known length, else the platform sends chunks and no Content-Length.
