@@ -5,7 +5,7 @@ import type { PlatformProperty } from "../worker-agents/platform-properties.ts";
 import { DEFAULT_SANDBOX_PATHS, type SandboxMode } from "../worker-agents/sandbox.ts";
 import { errorMessage, Fault } from "./fault.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
-import { endpointOption, parsePositiveInteger } from "./options.ts";
+import { endpointOption, parsePositiveInteger, parseWholeNumberFrom } from "./options.ts";
 import { runAgent } from "./run-agent.ts";
 import { terminationSignal } from "./termination.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
@@ -18,6 +18,7 @@ interface AgentFlags {
   readonly property: readonly string[];
   readonly properties?: string;
   readonly maxActions?: number;
+  readonly maxPersistentWorkers?: number;
   readonly workDir: string;
   readonly sandbox: SandboxMode;
   readonly sandboxPath: readonly string[];
@@ -53,6 +54,14 @@ export function agentCommand(): Command {
       new Option("--max-actions <n>", "how many actions may run at once; one for each CPU by default")
         .env("REMEX_MAX_ACTIONS")
         .argParser(parsePositiveInteger),
+    )
+    .addOption(
+      new Option(
+        "--max-persistent-workers <n>",
+        "how many tools that stay between actions may be kept; one for each CPU by default, 0 for none",
+      )
+        .env("REMEX_MAX_PERSISTENT_WORKERS")
+        .argParser(parseWholeNumberFrom(0)),
     )
     .addOption(
       new Option("--work-dir <dir>", "where inputs are cached and actions run")
@@ -113,6 +122,7 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
       properties: await givenProperties(flags),
       workDirectory: flags.workDir,
       ...(flags.maxActions !== undefined && { maxActions: flags.maxActions }),
+      ...(flags.maxPersistentWorkers !== undefined && { maxPersistentWorkers: flags.maxPersistentWorkers }),
       sandbox: flags.sandbox,
       sandboxPaths: flags.sandboxPath,
       ...(flags.entrypoint !== undefined && { entrypoint: flags.entrypoint }),

@@ -18,6 +18,8 @@ export interface AgentOptions {
   readonly properties?: readonly PlatformProperty[];
   /** How many actions may run at once; 0 leaves it to the scheduler's minimum properties. Default: one for each CPU. */
   readonly maxActions?: number;
+  /** How many persistent workers may be kept; 0 for none. Default: one for each CPU. */
+  readonly maxPersistentWorkers?: number;
   /** Sent as a bearer token. */
   readonly token?: string | undefined;
   readonly logger: Logger;

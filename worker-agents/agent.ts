@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { InstanceMessage } from "../protos/gen/remex/agent/v1/agent_pb.ts";
 import { digestToWire } from "../src/digest/digest.ts";
 import type { AgentOptions } from "./agent-options.ts";
+import { sleep } from "./backoff.ts";
 import { openCas } from "./blobs/cas.ts";
 import { agentSocketUrl } from "./connection/agent-socket-url.ts";
 import { Connection } from "./connection/connection.ts";
@@ -19,6 +20,7 @@ import { LiveOutput } from "./leases/live-output.ts";
 import { Interruption } from "./leases/interruption.ts";
 import type { Machine } from "./leases/machine.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
+import { PersistentWorkers } from "./persistent-workers/persistent-workers.ts";
 import { foundProperties, mergeProperties } from "./platform-properties.ts";
 import { DEFAULT_SANDBOX_PATHS, Sandbox } from "./sandbox.ts";
 import { Runner } from "./runner/runner.ts";
@@ -54,6 +56,11 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const safe = sandbox === undefined ? await safePlacementMode(work.newTemporaryFile()) : "hard-link";
   const placement = options.placement ?? safe;
   const runner = new Runner();
+  const maxWorkers = options.maxPersistentWorkers ?? availableParallelism();
+  const persistentWorkers =
+    maxWorkers === 0
+      ? undefined
+      : new PersistentWorkers({ ...limits.persistentWorkers, maxWorkers, runner, work, logger });
   const directories = new DirectoryCache(limits.directoryCacheEntries);
   const inputRoots = new InputRoots(directories, files);
   const liveOutput = new LiveOutput(logger);
@@ -78,6 +85,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     inputRoots,
     placement,
     runner,
+    persistentWorkers,
     sandbox,
     properties: identity.platform.properties,
     entrypoint: options.entrypoint,
@@ -150,6 +158,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 
   await disk.watch();
   runner.start();
+  const gone = new AbortController();
   const stopped = new AbortController();
   const drained = drain(leases, links, {
     signal,
@@ -165,6 +174,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   } finally {
     leases.interruptAll(new Interruption("killed", "the agent stops"));
     await leases.whenNoneRuns(AbortSignal.timeout(KILL_TIMEOUT_MS));
+    await Promise.race([persistentWorkers?.close(), sleep(KILL_TIMEOUT_MS, gone.signal)]);
+    gone.abort();
     runner.close();
     disk.close();
     cas.close();

@@ -1,6 +1,7 @@
 import type { Backoff } from "./backoff.ts";
 import type { RetryPolicy } from "./blobs/call-retries.ts";
 import type { InputTreeLimits } from "./inputs/input-tree.ts";
+import type { PersistentWorkerLimits } from "./persistent-workers/persistent-workers.ts";
 
 /** What bounds an agent. Each may be set for a test or an unusual machine; the defaults suit a build machine. */
 export interface AgentLimits {
@@ -33,6 +34,7 @@ export interface AgentLimits {
   readonly minFreeBytes: number;
   /** How often it looks at that. */
   readonly diskCheckIntervalMs: number;
+  readonly persistentWorkers: PersistentWorkerLimits;
 }
 
 export const DEFAULT_LIMITS: AgentLimits = {
@@ -52,4 +54,5 @@ export const DEFAULT_LIMITS: AgentLimits = {
   directoryCacheEntries: 200_000,
   minFreeBytes: 64 * 1024 * 1024,
   diskCheckIntervalMs: 10_000,
+  persistentWorkers: { maxRequests: 1_000, idleMs: 10 * 60_000, failureMemoryMs: 10 * 60_000 },
 };

@@ -16,8 +16,8 @@ const SEPARATOR = Buffer.from("/");
  * node:fs it can remove names that are not UTF-8 and directories that a command took its permissions from, and it asks
  * the file system half as often.
  */
-export async function removeTree(path: string): Promise<void> {
-  const bytes = Buffer.from(path);
+export async function removeTree(path: string | Buffer): Promise<void> {
+  const bytes = typeof path === "string" ? Buffer.from(path) : path;
   try {
     await removeDirectory(bytes);
   } catch (error) {

@@ -1,7 +1,7 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   DirectorySchema,
-  type Digest as WireDigest,
+  type FileNodeSchema,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { digestToWire, type Digest } from "../../src/digest/digest.ts";
 import { sha256, type CasServer } from "./cas-server.ts";
@@ -9,10 +9,15 @@ import { sha256, type CasServer } from "./cas-server.ts";
 /** A tree by the paths of its leaves: a text is a file, and a path that ends with a slash is an empty directory. */
 export type TreeSpec = Readonly<Record<string, Leaf>>;
 
-type Leaf = string | { readonly executable: string } | { readonly target: string };
+type Leaf = string | { readonly executable: string; readonly isTool?: boolean } | { readonly target: string };
 
 export function executable(content: string): Leaf {
   return { executable: content };
+}
+
+/** A file of the tool that the action runs, as Bazel marks it. */
+export function toolFile(content: string): Leaf {
+  return { executable: content, isTool: true };
 }
 
 export function symlinkTo(target: string): Leaf {
@@ -30,7 +35,7 @@ export interface StoredTree {
 export function putTree(cas: CasServer, spec: TreeSpec): StoredTree {
   const digests = new Map<string, Digest>();
   const putDirectory = (prefix: string): Digest => {
-    const files: { name: string; digest: WireDigest; isExecutable: boolean }[] = [];
+    const files: MessageInitShape<typeof FileNodeSchema>[] = [];
     const symlinks: { name: string; target: string }[] = [];
     const subdirectories = new Set<string>();
     for (const [path, leaf] of Object.entries(spec)) {
@@ -44,7 +49,12 @@ export function putTree(cas: CasServer, spec: TreeSpec): StoredTree {
         const content = typeof leaf === "string" ? leaf : leaf.executable;
         const digest = content === "" ? sha256("") : cas.put(content);
         digests.set(path, digest);
-        files.push({ name, digest: digestToWire(digest), isExecutable: typeof leaf !== "string" });
+        files.push({
+          name,
+          digest: digestToWire(digest),
+          isExecutable: typeof leaf !== "string",
+          ...(typeof leaf === "object" && leaf.isTool === true && { nodeProperties: TOOL_PROPERTIES }),
+        });
       }
     }
     const directories = [...subdirectories].sort().map((name) => ({
@@ -64,6 +74,8 @@ export function putTree(cas: CasServer, spec: TreeSpec): StoredTree {
   return { root: putDirectory(""), digests };
 }
 
-function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return a.name < b.name ? -1 : 1;
+function byName({ name: a = "" }: { readonly name?: string }, { name: b = "" }: { readonly name?: string }): number {
+  return a < b ? -1 : 1;
 }
+
+const TOOL_PROPERTIES = { properties: [{ name: "bazel_tool_input", value: "" }] };

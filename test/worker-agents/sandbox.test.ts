@@ -5,24 +5,13 @@ import { join } from "node:path";
 import { once } from "node:events";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Sandbox, SandboxError } from "../../worker-agents/sandbox.ts";
+import { lackingForSandbox } from "./lacking.ts";
 import { waitUntilGone } from "./processes.ts";
 import { shell } from "./leases.ts";
 import { runAction } from "./run-action.ts";
 import { SILENT, startAgent, temporaryDirectory } from "./running-agent.ts";
 
-const lacking = whatIsLacking();
-if (lacking !== undefined) console.warn(`SKIPPING TESTS: the sandbox, since bubblewrap does not work here: ${lacking}`);
-
-function whatIsLacking(): string | undefined {
-  try {
-    execFileSync("bwrap", ["--ro-bind", "/", "/", "--unshare-all", "true"], { stdio: "pipe" });
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
-describe.skipIf(lacking !== undefined)("an action in a sandbox", () => {
+describe.skipIf(lackingForSandbox !== undefined)("an action in a sandbox", () => {
   it("sees its inputs and the toolchain, and can write nowhere but among its inputs and to a /tmp of its own", async () => {
     const agent = await startAgent({ sandbox: "bwrap" });
     const { exitCode, stdout, stderr, result } = await runAction(agent, {
@@ -136,7 +125,7 @@ describe.skipIf(lacking !== undefined)("an action in a sandbox", () => {
   });
 });
 
-it.runIf(lacking === undefined)(
+it.runIf(lackingForSandbox === undefined)(
   "a sandbox that was asked for and can't be had is an error, and with auto there is none",
   async () => {
     const scratch = join(await temporaryDirectory(), "scratch");

@@ -21,6 +21,8 @@ export interface InputFile {
   readonly name: string;
   readonly digest: Digest;
   readonly isExecutable: boolean;
+  /** Whether it belongs to the tool that the action runs, rather than to what the tool works on. */
+  readonly isTool: boolean;
 }
 
 export interface InputSubdirectory {
@@ -60,7 +62,7 @@ export function parseInputDirectory(digest: Digest, bytes: Uint8Array): InputDir
   return {
     files: wire.files.map((node) => {
       claim(node.name);
-      return { name: node.name, digest: digestOfNode(node), isExecutable: node.isExecutable };
+      return { name: node.name, digest: digestOfNode(node), isExecutable: node.isExecutable, isTool: isMarked(node) };
     }),
     directories: wire.directories.map((node) => {
       claim(node.name);
@@ -74,6 +76,11 @@ export function parseInputDirectory(digest: Digest, bytes: Uint8Array): InputDir
       return { name, target };
     }),
   };
+}
+
+/** By the node property that Bazel gives to the files of an action's tool, with --experimental_remote_mark_tool_inputs. */
+function isMarked({ nodeProperties }: FileNode): boolean {
+  return nodeProperties?.properties.some(({ name }) => name === "bazel_tool_input") ?? false;
 }
 
 /** Whether `name` names one entry of a directory, and nothing above, below or beside it. */

@@ -89,6 +89,21 @@ export function* inputFiles({ directories }: InputTree): Generator<InputFile, vo
   for (const { files } of directories.values()) yield* files;
 }
 
+/** Each file of the tree at each of its places, with its path from the root. */
+export function* placedFiles(tree: InputTree): Generator<readonly [string, InputFile], void, undefined> {
+  const open: { readonly prefix: string; readonly directory: InputDirectory }[] = [
+    { prefix: "", directory: tree.root },
+  ];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { prefix, directory } = next;
+    for (const file of directory.files) yield [prefix + file.name, file];
+    for (const { name, digest } of directory.directories) {
+      const below = tree.directories.get(digestKey(digest));
+      if (below !== undefined) open.push({ prefix: `${prefix}${name}/`, directory: below });
+    }
+  }
+}
+
 /**
  * Refuses a tree that is too large or too deep when it is laid out: a few directories that each hold the next one twice
  * are millions on disk. There are no cycles: a directory's digest can't be known before those of its children.

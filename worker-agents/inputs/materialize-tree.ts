@@ -11,7 +11,7 @@ import type { InputTree } from "./input-tree.ts";
 
 const CALLS_AT_ONCE = 32;
 
-/** Something at one of the places where the tree has it, by its path from the root. */
+/** Something at one of the places where the tree has it, by its path from the root, `/` between the segments. */
 interface Placed<Node> {
   readonly path: string;
   readonly node: Node;
@@ -21,6 +21,7 @@ interface Placed<Node> {
  * Lays an input tree out on disk.
  * @param root where it shall be, with its parent; neither is there yet
  * @param cache has all files of the tree, pinned
+ * @param present what is there already, by its path from the root with `/` between the segments
  * @throws Refusal INVALID_ARGUMENT if this machine's file system can't hold the tree's names
  */
 export async function materializeTree(
@@ -29,27 +30,31 @@ export async function materializeTree(
   cache: FileCache,
   mode: PlacementMode,
   signal: AbortSignal,
+  present: ReadonlySet<string> = new Set(),
 ): Promise<void> {
   await mkdir(root, { recursive: true });
   const files: Placed<InputFile>[] = [];
   const symlinks: Placed<InputSymlink>[] = [];
+  const absent = <Node>(nodes: Placed<Node>[]): Placed<Node>[] =>
+    present.size === 0 ? nodes : nodes.filter(({ path }) => !present.has(path));
   let level: Placed<InputDirectory>[] = [{ path: "", node: tree.root }];
   while (level.length > 0) {
     signal.throwIfAborted();
     const below: Placed<InputDirectory>[] = [];
     for (const { path, node } of level) {
-      for (const file of node.files) files.push({ path: join(path, file.name), node: file });
-      for (const link of node.symlinks) symlinks.push({ path: join(path, link.name), node: link });
+      const prefix = path === "" ? "" : `${path}/`;
+      for (const file of node.files) files.push({ path: prefix + file.name, node: file });
+      for (const link of node.symlinks) symlinks.push({ path: prefix + link.name, node: link });
       for (const { name, digest } of node.directories) {
         const directory = tree.directories.get(digestKey(digest));
-        if (directory !== undefined) below.push({ path: join(path, name), node: directory });
+        if (directory !== undefined) below.push({ path: prefix + name, node: directory });
       }
     }
-    await placeAll(root, below, signal, (destination) => mkdir(destination));
+    await placeAll(root, absent(below), signal, (destination) => mkdir(destination));
     level = below;
   }
   await placeAll(root, symlinks, signal, (destination, { target }) => symlink(target, destination));
-  await placeAll(root, files, signal, (destination, file) =>
+  await placeAll(root, absent(files), signal, (destination, file) =>
     file.digest.sizeBytes === 0
       ? placeEmptyFile(file.isExecutable, destination)
       : placeFile(mode, cache.pathOf(file), destination),

@@ -17,16 +17,16 @@ export async function commandRun(
   action: ReadyAction,
   attempt: string,
   outputFiles: OutputFiles,
-  { additionalEnvironment, entrypoint, limits, properties, sandbox }: Machine,
+  machine: Machine,
 ): Promise<CommandRun> {
-  const timeoutMs = lease.timeout === undefined ? 0 : durationMs(lease.timeout);
+  const { additionalEnvironment, entrypoint, limits, properties, sandbox } = machine;
   const run = {
     arguments: entrypoint === undefined ? action.arguments : [entrypoint, ...action.arguments],
     environment: { ...additionalEnvironment, ...action.environment },
     workingDirectory: action.workingDirectory,
     ownDirectory: attempt,
     ...outputFiles,
-    timeoutMs: timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs,
+    timeoutMs: commandTimeoutMs(lease, machine),
     maxStdioBytes: limits.maxStdioBytes,
   };
   if (sandbox === undefined) return run;
@@ -46,6 +46,12 @@ export async function runCommand(
   const end = await runner.run(run, signal);
   if (sandbox === undefined) return end;
   return { ...end, exitCode: await sandbox.exitCode(end.exitCode, run.stderrPath, end.stderrBytes) };
+}
+
+/** The time limit of the command itself. */
+export function commandTimeoutMs({ timeout }: Lease, { limits }: Machine): number {
+  const timeoutMs = timeout === undefined ? 0 : durationMs(timeout);
+  return timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs;
 }
 
 /** By the platform property `network`, which both the action and the machine must have. */

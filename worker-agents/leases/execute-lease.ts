@@ -15,14 +15,17 @@ import {
   type LeaseResult,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { DiskFullError } from "../disk-space.ts";
+import { WorkerFailure, type PersistentWorker } from "../persistent-workers/persistent-worker.ts";
 import type { CommandEnd } from "../runner/messages.ts";
 import { errorMessage } from "../system-error.ts";
 import { withTimeLimit } from "../time-limit.ts";
-import { commandRun, runCommand } from "./command-run.ts";
+import { commandRun, commandTimeoutMs, runCommand } from "./command-run.ts";
 import { failedResult } from "./lease-outcome.ts";
 import type { Machine } from "./machine.ts";
-import { setUpInputs } from "./set-up-inputs.ts";
+import type { OutputFiles } from "./live-output.ts";
+import { setUpInputs, type ReadyAction } from "./set-up-inputs.ts";
 import { storeOutputs } from "./store-outputs.ts";
+import { runInWorker } from "./worker-run.ts";
 
 /** Told of each phase as it begins. `metadata` is filled in as the lease goes on. */
 export type OnPhase = (phase: Phase, metadata: ExecutedActionMetadata) => void;
@@ -46,21 +49,30 @@ export async function executeLease(
   // Before the command runs: whoever asks early waits for its files rather than being told that there is nothing.
   machine.liveOutput.begin(lease.leaseId, outputFiles);
   let phase = "setting up the inputs";
+  const inUse = new Set<PersistentWorker>();
+  const setUp = async (mayHire: boolean): Promise<ReadyAction> => {
+    const ready = await withTimeLimit(limits.inputFetchTimeoutMs, signal, (limited) =>
+      setUpInputs(lease, attempt, machine, mayHire, limited),
+    );
+    if (ready.hired !== undefined) inUse.add(ready.hired.worker);
+    return ready;
+  };
   try {
     if (lease.instanceName !== machine.instanceName) {
       throw new Error(`the lease is of instance "${lease.instanceName}", the agent of "${machine.instanceName}"`);
     }
     metadata.inputFetchStartTimestamp = now();
     onPhase(Phase.FETCHING_INPUTS, metadata);
-    const action = await withTimeLimit(limits.inputFetchTimeoutMs, signal, (limited) =>
-      setUpInputs(lease, attempt, machine, limited),
-    );
+    let action = await setUp(true);
     metadata.inputFetchCompletedTimestamp = now();
 
     phase = "running the command";
     onPhase(Phase.EXECUTING, metadata);
-    const run = await commandRun(lease, action, attempt, outputFiles, machine);
-    const end = await runCommand(run, machine, signal);
+    let end = await doneByWorker(lease, action, outputFiles, machine, signal);
+    if (end === undefined) {
+      if (action.hired !== undefined) action = await setUp(false);
+      end = await runCommand(await commandRun(lease, action, attempt, outputFiles, machine), machine, signal);
+    }
     machine.liveOutput.end(lease.leaseId);
     if (end.exitCode !== 0 && !end.timedOut) await requireDiskSpace(machine);
     metadata.executionStartTimestamp = timestampFromMs(end.startedAtMs);
@@ -70,8 +82,9 @@ export async function executeLease(
     phase = "storing the outputs";
     metadata.outputUploadStartTimestamp = now();
     onPhase(Phase.UPLOADING_OUTPUTS, metadata);
+    const [ready, ended] = [action, end];
     const store = withTimeLimit(limits.outputUploadTimeoutMs, signal, (limited) =>
-      storeOutputs(action, run, end, machine, limited),
+      storeOutputs(ready, outputFiles, ended, machine, limited),
     );
     const actionResult = await (end.timedOut ? store.catch(withoutOutputs(lease, end, machine)) : store);
     metadata.outputUploadCompletedTimestamp = now();
@@ -81,7 +94,7 @@ export async function executeLease(
       leaseId: lease.leaseId,
       actionResult,
       ...(end.timedOut
-        ? { outcome: Outcome.TIMED_OUT, status: timedOut(run.timeoutMs) }
+        ? { outcome: Outcome.TIMED_OUT, status: timedOut(commandTimeoutMs(lease, machine)) }
         : { outcome: Outcome.COMPLETED }),
     });
   } catch (error) {
@@ -89,7 +102,28 @@ export async function executeLease(
     return failedResult(lease.leaseId, phase, signal.aborted ? signal.reason : error);
   } finally {
     machine.liveOutput.end(lease.leaseId);
+    for (const worker of inUse) machine.persistentWorkers?.release(worker);
     work.discard(attempt);
+  }
+}
+
+/** The end of an action that a persistent worker has done; undefined if it is to be run by itself. */
+async function doneByWorker(
+  lease: Lease,
+  action: ReadyAction,
+  outputFiles: OutputFiles,
+  machine: Machine,
+  signal: AbortSignal,
+): Promise<CommandEnd | undefined> {
+  const { hired } = action;
+  if (hired === undefined) return undefined;
+  try {
+    return await runInWorker(lease, action, hired, outputFiles, machine, signal);
+  } catch (error) {
+    if (!(error instanceof WorkerFailure)) throw error;
+    machine.persistentWorkers?.failed(hired.worker);
+    machine.logger.warn({ leaseId: lease.leaseId, error: error.message }, "running the action without its worker");
+    return undefined;
   }
 }
 

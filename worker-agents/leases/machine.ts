@@ -7,6 +7,7 @@ import type { InputRoots } from "../inputs/input-roots.ts";
 import type { PlacementMode } from "../inputs/file-placement.ts";
 import type { AgentLimits } from "../limits.ts";
 import type { PlatformProperty } from "../platform-properties.ts";
+import type { PersistentWorkers } from "../persistent-workers/persistent-workers.ts";
 import type { Sandbox } from "../sandbox.ts";
 import type { Runner } from "../runner/runner.ts";
 import type { LiveOutput } from "./live-output.ts";
@@ -23,6 +24,8 @@ export interface Machine {
   readonly inputRoots: InputRoots;
   readonly placement: PlacementMode;
   readonly runner: Runner;
+  /** Undefined where none may be started. */
+  readonly persistentWorkers: PersistentWorkers | undefined;
   readonly sandbox: Sandbox | undefined;
   /** What the machine offers. */
   readonly properties: readonly PlatformProperty[];

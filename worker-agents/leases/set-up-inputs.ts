@@ -11,6 +11,7 @@ import { missingInputs } from "../refusal.ts";
 import { commandArguments, commandEnvironment } from "./command-environment.ts";
 import { leasedAction, type LeasedAction } from "./leased-action.ts";
 import type { Machine } from "./machine.ts";
+import { hireWorker, type HiredWorker } from "./worker-run.ts";
 
 /** An action whose command can be started. */
 export interface ReadyAction extends LeasedAction {
@@ -20,19 +21,24 @@ export interface ReadyAction extends LeasedAction {
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly outputs: readonly DeclaredOutput[];
+  /** What is to do the action; undefined for a process of its own. */
+  readonly hired: HiredWorker | undefined;
 }
 
 /**
- * Reads and checks the action of a lease, and lays its inputs out in `{attempt}/root`.
+ * Reads and checks the action of a lease, and lays its inputs out in `{attempt}/root`, or in the root of a persistent
+ * worker. Whoever called this releases that worker.
+ * @param mayHire whether a persistent worker may do the action, if it is for one
  * @throws Refusal
  */
 export async function setUpInputs(
   lease: Lease,
   attempt: string,
   machine: Machine,
+  mayHire: boolean,
   signal: AbortSignal,
 ): Promise<ReadyAction> {
-  const { cas, files, inputRoots, placement } = machine;
+  const { cas, files, inputRoots, persistentWorkers, placement } = machine;
   const action = await leasedAction(lease, async (digest) => {
     let found: Uint8Array | undefined;
     await fetchBytes(cas, [digest], signal, (_, bytes) => {
@@ -43,23 +49,31 @@ export async function setUpInputs(
   // Before anything is fetched for it, all that can be wrong with the command itself.
   const ready = {
     ...action,
-    root: join(attempt, "root"),
     arguments: commandArguments(action.command),
     environment: commandEnvironment(action.command),
     outputs: declaredOutputs(action.command),
   };
-  const workingDirectory = workingDirectoryFromRoot(action.command);
+  const fromRoot = workingDirectoryFromRoot(action.command);
   const pins = files.newPins();
   try {
     const tree = await fetchInputs(action.inputRoot, pins, machine, signal);
-    await materializeTree(tree, ready.root, files, placement, signal);
-    await prepareOutputDirectories(ready.root, tree, workingDirectory, ready.outputs);
+    const hired = mayHire
+      ? await hireWorker({ ...ready, workingDirectoryFromRoot: fromRoot }, tree, machine, signal)
+      : undefined;
+    const root = hired?.worker.root ?? join(attempt, "root");
+    try {
+      if (hired === undefined) await materializeTree(tree, root, files, placement, signal);
+      await prepareOutputDirectories(root, tree, fromRoot, ready.outputs);
+    } catch (error) {
+      if (hired !== undefined) persistentWorkers?.release(hired.worker);
+      throw error;
+    }
     inputRoots.use(action.inputRoot);
+    return { ...ready, root, workingDirectory: join(root, fromRoot), hired };
   } finally {
     // What has been linked or copied needs the cache no more.
     pins.release();
   }
-  return { ...ready, workingDirectory: join(ready.root, workingDirectory) };
 }
 
 /**

@@ -18,6 +18,8 @@ export interface CommandRun {
   readonly timeoutMs: number;
   /** A command that writes more than this to one of the streams is killed, too. */
   readonly maxStdioBytes: number;
+  /** Its stdin and stdout are pipes to the agent, instead of nothing and a file. */
+  readonly interactive?: boolean;
 }
 
 /** How a command ended. */
@@ -37,9 +39,13 @@ export interface CommandEnd {
 
 export type ToRunner =
   | { readonly type: "run"; readonly id: number; readonly command: CommandRun }
+  /** For the stdin of an interactive command. */
+  | { readonly type: "input"; readonly id: number; readonly base64: string }
   | { readonly type: "kill"; readonly id: number };
 
 export type FromRunner =
+  /** From the stdout of an interactive command. */
+  | { readonly type: "output"; readonly id: number; readonly base64: string }
   | { readonly type: "ended"; readonly id: number; readonly end: CommandEnd }
   /** The machine failed the command: it could not be started for lack of resources, or could not be killed. */
   | ({ readonly type: "failed"; readonly id: number } & CommandFailure);
@@ -56,11 +62,11 @@ export function commandFailure(error: unknown): CommandFailure {
 }
 
 export function isToRunner(message: unknown): message is ToRunner {
-  return typeIsOneOf(message, ["run", "kill"]);
+  return typeIsOneOf(message, ["run", "input", "kill"]);
 }
 
 export function isFromRunner(message: unknown): message is FromRunner {
-  return typeIsOneOf(message, ["ended", "failed"]);
+  return typeIsOneOf(message, ["output", "ended", "failed"]);
 }
 
 function typeIsOneOf(message: unknown, types: readonly string[]): boolean {

@@ -20,13 +20,16 @@ const EXIT_CANNOT_EXECUTE = 126;
 const EXIT_NOT_FOUND = 127;
 
 export interface CommandEvents {
+  /** An interactive command wrote something to its stdout. */
+  onOutput(bytes: Buffer): void;
   onEnd(end: CommandEnd): void;
   /** The machine failed the command. */
   onFailure(failure: CommandFailure): void;
 }
 
 /**
- * One command, from its start to its end. Calls exactly one of its events, not before the constructor has returned.
+ * One command, from its start to its end. Calls exactly one of `onEnd` and `onFailure`, not before the constructor has
+ * returned.
  *
  * All is synchronous, on purpose: it is for a process that does nothing else, and a synchronous call of the file system
  * costs half the CPU of an asynchronous one.
@@ -60,13 +63,20 @@ export class RunningCommand {
   #start(): void {
     const [program = "", ...args] = this.#command.arguments;
     const before = orphansBefore();
+    const [stdin, stdout] =
+      this.#command.interactive === true ? (["pipe", "pipe"] as const) : (["ignore", this.#stdio.stdout] as const);
     const child = spawn(program, args, {
       ...GROUP_OPTIONS,
       cwd: this.#command.workingDirectory,
       env: this.#command.environment,
-      stdio: ["ignore", this.#stdio.stdout, this.#stdio.stderr],
+      stdio: [stdin, stdout, this.#stdio.stderr],
     });
     this.#child = child;
+    child.stdout?.on("data", (bytes: Buffer) => {
+      this.#events.onOutput(bytes);
+    });
+    // One that reads no more has ended, or is told apart by its silence.
+    child.stdin?.on("error", () => undefined);
     child.on("error", (error) => {
       this.#notStarted(error);
     });
@@ -85,6 +95,11 @@ export class RunningCommand {
       if (this.#stdio.tooLong() !== undefined) this.kill();
     }, STDIO_CHECK_INTERVAL_MS);
     this.#timers.push(timeLimit, sizeCheck);
+  }
+
+  /** Passes something on to the stdin of an interactive command. */
+  write(bytes: Buffer): void {
+    this.#child?.stdin?.write(bytes);
   }
 
   /** Kills the command and all that it started; its end is reported once it has gone. */

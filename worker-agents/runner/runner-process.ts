@@ -1,12 +1,11 @@
 // The process that starts the commands: see runner.ts. Its only tie to the agent is the channel that it was forked with.
 
-import { commandFailure, isToRunner, type CommandFailure, type FromRunner } from "./messages.ts";
+import { commandFailure, isToRunner, type CommandFailure, type CommandRun, type FromRunner } from "./messages.ts";
 import { RunningCommand } from "./run-command.ts";
 
 const running = new Map<number, RunningCommand>();
 
 function send(message: FromRunner): void {
-  running.delete(message.id);
   // The agent has gone when this fails; `disconnect` ends the process.
   process.send?.(message, undefined, {}, () => undefined);
 }
@@ -14,16 +13,30 @@ function send(message: FromRunner): void {
 process.on("message", (message: unknown) => {
   if (!isToRunner(message)) return;
   const { id } = message;
-  if (message.type === "kill") {
-    running.get(id)?.kill();
-    return;
+  switch (message.type) {
+    case "run":
+      run(id, message.command);
+      break;
+    case "input":
+      running.get(id)?.write(Buffer.from(message.base64, "base64"));
+      break;
+    case "kill":
+      running.get(id)?.kill();
   }
+});
+
+function run(id: number, given: CommandRun): void {
   const fail = (failure: CommandFailure): void => {
+    running.delete(id);
     send({ type: "failed", id, ...failure });
   };
   try {
-    const command = new RunningCommand(message.command, {
+    const command = new RunningCommand(given, {
+      onOutput: (bytes) => {
+        send({ type: "output", id, base64: bytes.toString("base64") });
+      },
       onEnd: (end) => {
+        running.delete(id);
         send({ type: "ended", id, end });
       },
       onFailure: fail,
@@ -32,7 +45,7 @@ process.on("message", (message: unknown) => {
   } catch (error) {
     fail(commandFailure(error));
   }
-});
+}
 
 // However the agent went, nothing that it started stays.
 process.on("disconnect", () => {

@@ -16,8 +16,19 @@ export class RunnerError extends Error {
   }
 }
 
+/** A command that is talked to while it runs. */
+export interface InteractiveCommand {
+  /** Its end, or RunnerError. */
+  readonly ended: Promise<CommandEnd>;
+  /** Writes to its stdin. */
+  write(bytes: Uint8Array): void;
+  /** Kills it and all that it started. */
+  kill(): void;
+}
+
 interface Waiting {
   readonly command: CommandRun;
+  readonly onOutput: ((bytes: Uint8Array) => void) | undefined;
   resolve(end: CommandEnd): void;
   reject(error: RunnerError): void;
 }
@@ -39,14 +50,10 @@ export class Runner {
    */
   async run(command: CommandRun, signal: AbortSignal): Promise<CommandEnd> {
     signal.throwIfAborted();
-    const id = this.#nextId++;
+    const { id, ended } = this.#begin(command);
     const kill = (): void => {
       this.#send({ type: "kill", id });
     };
-    const ended = new Promise<CommandEnd>((resolve, reject) => {
-      this.#waiting.set(id, { command, resolve, reject });
-    });
-    this.#send({ type: "run", id, command });
     signal.addEventListener("abort", kill, { once: true });
     try {
       const end = await ended;
@@ -55,6 +62,32 @@ export class Runner {
     } finally {
       signal.removeEventListener("abort", kill);
     }
+  }
+
+  /** Starts a command that reads from its stdin what it is to do, and tells of what it writes to its stdout. */
+  open(command: CommandRun, onOutput: (bytes: Uint8Array) => void): InteractiveCommand {
+    const { id, ended } = this.#begin({ ...command, interactive: true }, onOutput);
+    return {
+      ended,
+      write: (bytes) => {
+        this.#send({ type: "input", id, base64: Buffer.from(bytes).toString("base64") });
+      },
+      kill: () => {
+        if (this.#waiting.has(id)) this.#send({ type: "kill", id });
+      },
+    };
+  }
+
+  #begin(
+    command: CommandRun,
+    onOutput?: (bytes: Uint8Array) => void,
+  ): { readonly id: number; readonly ended: Promise<CommandEnd> } {
+    const id = this.#nextId++;
+    const ended = new Promise<CommandEnd>((resolve, reject) => {
+      this.#waiting.set(id, { command, onOutput, resolve, reject });
+    });
+    this.#send({ type: "run", id, command });
+    return { id, ended };
   }
 
   /** Starts the process, if it is not there yet, so that the first command need not wait for it. */
@@ -94,6 +127,10 @@ export class Runner {
     runner.on("message", (message: unknown) => {
       if (!isFromRunner(message)) return;
       const waiting = this.#waiting.get(message.id);
+      if (message.type === "output") {
+        waiting?.onOutput?.(Buffer.from(message.base64, "base64"));
+        return;
+      }
       this.#waiting.delete(message.id);
       if (message.type === "ended") waiting?.resolve(message.end);
       else waiting?.reject(new RunnerError(message));
