@@ -13,6 +13,7 @@ import type { BlobUpload } from "../blob-store/blob-store.ts";
 import { digestOfName, parseReadName, parseUploadName, type BlobName } from "../byte-stream/resource-name.ts";
 import { readFrames, READ_CHUNK_BYTES } from "../byte-stream/read-frames.ts";
 import { WriteRequests } from "../byte-stream/write-requests.ts";
+import { firstBytes } from "../bytes/first-bytes.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
 import { serveFramed } from "../connect/serve-framed.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
@@ -81,7 +82,9 @@ function readLiveOutput(
 ): AsyncIterable<Uint8Array> | undefined {
   const output = parseOutputStreamName(request.resourceName);
   if (output === undefined) return undefined;
-  return liveOutput(env, who, output.operationName, output.stream, outputOffset(request), signal);
+  const chunks = liveOutput(env, who, output.operationName, output.stream, outputOffset(request), signal);
+  const limitBytes = readLimitBytes(request);
+  return limitBytes === undefined ? chunks : firstBytes(chunks, limitBytes);
 }
 
 function resolve(env: Env, who: Who, name: BlobName, right: Right): { instance: ServedInstance; digest: Digest } {
@@ -102,24 +105,26 @@ function resolveUpload(env: Env, who: Who, resourceName: string): { instance: Se
 }
 
 /** Where in an action's output to begin. How much there will be is not known, so any offset may come to be in it. */
-function outputOffset({ readLimit, readOffset }: ReadRequest): number {
-  if (readLimit !== 0n)
-    throw new ConnectError("read_limit is not supported for an action's output", Code.InvalidArgument);
+function outputOffset({ readOffset }: ReadRequest): number {
   if (readOffset < 0n || readOffset > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw new ConnectError(`read_offset ${readOffset} is out of range`, Code.OutOfRange);
   }
   return Number(readOffset);
 }
 
-function readRange(
-  { readOffset, readLimit }: ReadRequest,
-  digest: Digest,
-): { offsetBytes: number; limitBytes?: number } {
+function readRange(request: ReadRequest, digest: Digest): { offsetBytes: number; limitBytes?: number } {
+  const { readOffset } = request;
   if (readOffset < 0n || readOffset > BigInt(digest.sizeBytes)) {
     throw new ConnectError(`read_offset ${readOffset} is not within blob ${digestKey(digest)}`, Code.OutOfRange);
   }
+  const offsetBytes = Number(readOffset);
+  const limitBytes = readLimitBytes(request);
+  return limitBytes === undefined ? { offsetBytes } : { offsetBytes, limitBytes };
+}
+
+/** Undefined where there is no limit. */
+function readLimitBytes({ readLimit }: ReadRequest): number | undefined {
   if (readLimit < 0n)
     throw new ConnectError(`read_limit ${readLimit} is negative; 0 means no limit`, Code.InvalidArgument);
-  const offsetBytes = Number(readOffset);
-  return readLimit === 0n ? { offsetBytes } : { offsetBytes, limitBytes: Number(readLimit) };
+  return readLimit === 0n ? undefined : Number(readLimit);
 }

@@ -50,6 +50,25 @@ test("a running action's output is read as it is written, and its rest from the 
   expect(agent.pending("outputRequest")).toBe(0);
 });
 
+test("a reader that wants so many bytes of an output gets these, and the agent is asked for no more", async () => {
+  const agent = await instance.connect("chatty-limited");
+  const stream = await instance.execute();
+  const { leaseId } = await agent.next("lease");
+  const { name } = await stream.until(Stage.EXECUTING);
+  const read = (readLimit: bigint) => {
+    const request = { resourceName: `${name}/stdout`, readOffset: 1n, readLimit };
+    return new TextStream(instance.clients.byteStream.read(request)).rest();
+  };
+  const limited = read(5n);
+  agent.answer(await agent.next("outputRequest"), "two ");
+  agent.answer(await agent.next("outputRequest"), "three");
+  await expect(limited).resolves.toBe("two t");
+  await expect(read(-1n)).rejects.toMatchObject({ code: Code.InvalidArgument });
+  agent.complete(leaseId);
+  await stream.response();
+  expect(agent.pending("outputRequest")).toBe(0);
+});
+
 test("a reader of an attempt that is lost is told so", async () => {
   const agent = await instance.connect("chatty-loser");
   const stream = await instance.execute();
