@@ -2,13 +2,19 @@ import { DurableObject } from "cloudflare:workers";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ListOperationsResponseSchema, OperationSchema } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { AgentMessageSchema } from "../protos/gen/remex/agent/v1/agent_pb.ts";
-import { ReadOutputSchema, WatchRequestSchema } from "../protos/gen/remex/instance/v1/instance_pb.ts";
+import {
+  OperationInspectionSchema,
+  ReadOutputSchema,
+  WatchRequestSchema,
+} from "../protos/gen/remex/instance/v1/instance_pb.ts";
 import type { Env } from "../src/env.ts";
 import type { OperationFilter } from "../src/execution/operation-filter.ts";
 import { parseObjectName } from "../src/instance-object/operation-name.ts";
 import { log } from "../src/log.ts";
 import { serveInstance } from "../src/served-instance.ts";
 import { AGENT_TAG, AgentSockets, CLOSE } from "./instance/agent-sockets.ts";
+import type { ActionIdentity } from "./instance/action-identity.ts";
+import type { AgentInspection, InstanceOverview } from "./instance/inspection.ts";
 import { InstanceService } from "./instance/instance-service.ts";
 import { type InstanceMetrics, Metrics } from "./instance/metrics.ts";
 import { OutputReaders } from "./instance/output-readers.ts";
@@ -148,6 +154,39 @@ export class Instance extends DurableObject<Env> {
     const known = this.#service.operations.get(operationId) !== undefined;
     if (known) this.#service.cancel(operationId);
     return known;
+  }
+
+  /**
+   * What is known of an operation, as a serialized OperationInspection: for longer than `getOperation` knows it. Undefined
+   * if nothing is.
+   */
+  inspectOperation(operationId: string): Uint8Array | undefined {
+    const inspection = this.#service.inspection.operation(operationId);
+    return inspection && toBinary(OperationInspectionSchema, inspection);
+  }
+
+  /** How this shard stands, with at most `limit` executions of each kind. */
+  overview(limit: number): InstanceOverview {
+    return { metrics: this.#service.metrics(), ...this.#service.inspection.executions(limit) };
+  }
+
+  /** At most `limit` executions of a build, live ones and ended ones, as serialized KnownExecutions. */
+  inspectInvocation(invocationId: string, limit: number): Uint8Array {
+    return this.#service.inspection.invocation(invocationId, limit);
+  }
+
+  /** The last execution of such an action that was queued before a time, as a serialized KnownExecution, if any is known. */
+  lastExecutionOf(identity: ActionIdentity, beforeMs: number): Uint8Array | undefined {
+    return this.#service.inspection.lastOf(identity, beforeMs);
+  }
+
+  agents(): AgentInspection[] {
+    return this.#service.inspection.agents();
+  }
+
+  /** Has an agent take no new lease, or take them again. Returns false if it isn't connected. */
+  requestDrain(agentId: string, draining: boolean): boolean {
+    return this.#service.agents.requestDrain(agentId, draining);
   }
 
   /** How this shard stands. */

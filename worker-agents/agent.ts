@@ -72,7 +72,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     logger,
     release: (bytes) => files.release(bytes),
     onChange: () => {
-      onDiskChange();
+      onWillingnessChange();
     },
   });
   const identity = helloIdentity(options);
@@ -129,7 +129,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
           ...identity,
           leaseIds: leaseIds(),
           cachedInputRoots: inputRoots.whole().map(digestToWire),
-          draining: signal.aborted || disk.full,
+          draining: signal.aborted || unwilling() !== undefined,
         }),
         onWelcome,
         onMessage,
@@ -140,20 +140,37 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       onReady = undefined;
     },
     onMessage: (message, link) => {
-      handleMessage(message, link, leases, liveOutput, logger);
+      if (message.case === "drain") onDrainRequest(message.value.draining);
+      else handleMessage(message, link, leases, liveOutput, logger);
     },
   });
 
+  let drainedByOperator = false;
+  /** Why the agent takes no new lease, although it doesn't stop. */
+  const unwilling = (): string | undefined => {
+    if (disk.full) return "the agent's disk is full";
+    return drainedByOperator ? "an operator drains the agent" : undefined;
+  };
+
   /** An agent that stops has said so already. */
-  const onDiskChange = (): void => {
+  const onWillingnessChange = (): void => {
     if (signal.aborted) return;
-    if (disk.full) {
-      leases.refuseNew(new Interruption("handed-back", "the agent's disk is full"));
+    const reason = unwilling();
+    if (reason !== undefined) {
+      leases.refuseNew(new Interruption("handed-back", reason));
       links.sendAll({ case: "drain", value: {} });
     } else {
       leases.acceptNew();
-      links.reconnectAll("there is room on the disk again");
+      links.reconnectAll("the agent takes actions again");
     }
+  };
+
+  /** Every shard says so, and what the first one said is done already when the others do. */
+  const onDrainRequest = (draining: boolean): void => {
+    if (draining === drainedByOperator) return;
+    logger.info({ draining }, draining ? "an operator drains the agent" : "an operator lets the agent go on");
+    drainedByOperator = draining;
+    onWillingnessChange();
   };
 
   await disk.watch();

@@ -59,6 +59,22 @@ export class AgentConversations {
     return hello && agentName(hello);
   }
 
+  /** What the agent said of itself; undefined if it is not known any more. */
+  hello(agentId: string): Hello | undefined {
+    return this.#hellos.get(agentId);
+  }
+
+  /**
+   * An operator wants the agent to take no new lease, or to take them again. It stops being given any at once; it goes on
+   * when it says so itself, since it may have reasons of its own not to. Returns false if it isn't connected.
+   */
+  requestDrain(agentId: string, draining: boolean): boolean {
+    if (!this.#parts.sockets.isConnected(agentId)) return false;
+    if (draining) this.#drain(agentId);
+    this.#parts.sockets.send(agentId, { case: "drain", value: { draining } });
+    return true;
+  }
+
   hear(socket: WebSocket, { message }: AgentMessage): void {
     if (message.case === "hello") {
       this.#hello(socket, message.value);

@@ -17,6 +17,8 @@ import type { Decision, Failure } from "../scheduler/events.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { AgentConversations } from "./agent-conversations.ts";
 import type { AgentSockets } from "./agent-sockets.ts";
+import type { History } from "./history.ts";
+import { knownExecution } from "./known-execution.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Operations } from "./operations.ts";
 import type { OutputReaders } from "./output-readers.ts";
@@ -44,6 +46,7 @@ export interface EffectsParts {
   readonly watchers: Watchers;
   readonly readers: OutputReaders;
   readonly metrics: Metrics;
+  readonly history: History;
   readonly conversations: AgentConversations;
   /** Caches the result where that is due, then reports it to the scheduler as published. */
   readonly publish: (executionId: string, request: ExecutionRequest, response: ExecuteResponse) => void;
@@ -172,12 +175,14 @@ export class Effects {
   }
 
   #end(executionId: string, result: EndRecord["result"], spent = ""): void {
-    const { nowMs, storage } = this.#parts;
+    const { history, nowMs, storage } = this.#parts;
     const record = storage.executionRecord(executionId);
-    if (record === undefined) return;
+    const request = storage.executionRequest(executionId);
+    if (record === undefined || request === undefined) return;
     const endedAtMs = nowMs();
     record.end = create(EndRecordSchema, { timestamp: timestampFromMs(endedAtMs), result, spent });
     storage.endExecution(executionId, record, endedAtMs, spent !== "");
+    history.add(knownExecution(executionId, request, record));
   }
 
   #fail(executionId: string, failure: Failure): void {

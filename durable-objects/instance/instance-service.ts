@@ -20,6 +20,8 @@ import { isCacheable } from "./lease-report.ts";
 import type { InstanceMetrics, Metrics } from "./metrics.ts";
 import { Operations } from "./operations.ts";
 import type { OutputReaders } from "./output-readers.ts";
+import { History } from "./history.ts";
+import { Inspection } from "./inspection.ts";
 import { executionSnapshot, requestFacts } from "./records.ts";
 import { platformRules, schedulerLimits } from "./scheduler-settings.ts";
 import { invalidPlatform, unknownOperation } from "./status.ts";
@@ -47,6 +49,7 @@ export interface InstanceServiceParts {
 export class InstanceService {
   readonly operations: Operations;
   readonly agents: AgentConversations;
+  readonly inspection: Inspection;
   readonly #parts: InstanceServiceParts;
   readonly #rules: PlatformRules;
   readonly #scheduler: Scheduler;
@@ -72,6 +75,15 @@ export class InstanceService {
       },
       nowMs: parts.nowMs,
     });
+    const history = new History(parts.storage, parts.config.max_history_actions);
+    this.inspection = new Inspection({
+      scheduler: this.#scheduler,
+      storage: parts.storage,
+      operations: this.operations,
+      history,
+      agents: parts.agents,
+      conversations: this.agents,
+    });
     this.#effects = new Effects({
       scheduler: this.#scheduler,
       storage: parts.storage,
@@ -80,6 +92,7 @@ export class InstanceService {
       watchers: parts.watchers,
       readers: parts.readers,
       metrics: this.#metrics,
+      history,
       conversations: this.agents,
       publish: (executionId, request, response) => {
         parts.waitUntil(this.#publish(executionId, request, response));

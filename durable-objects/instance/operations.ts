@@ -32,6 +32,10 @@ export class Operations {
     this.#progress.set(executionId, metadata);
   }
 
+  progress(executionId: string): ExecutedActionMetadata | undefined {
+    return this.#progress.get(executionId);
+  }
+
   clearProgress(executionId: string): void {
     this.#progress.delete(executionId);
   }

@@ -17,6 +17,16 @@ export interface JoinedOperation {
   readonly error: Uint8Array | undefined;
 }
 
+/** Ended executions, many in a row. */
+export interface HistoryPage {
+  /** Higher for later ones. */
+  readonly page: number;
+  /** Serialized KnownExecutions, the first to end first. */
+  readonly executions: Uint8Array;
+  /** What the page can be found by. */
+  readonly keys: string;
+}
+
 /** SQLite's row limit is 2 MB (a platform limit); a request or an end that comes near it is refused by the callers. */
 export const MAX_ROW_BYTES = 1_900_000;
 
@@ -50,6 +60,12 @@ const INSTANCE_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   `,
   `CREATE TABLE saved_counters (counters TEXT NOT NULL)`,
+  // Executions that have ended, many in a row: see history.ts.
+  `CREATE TABLE history (
+    page INTEGER PRIMARY KEY,
+    executions BLOB NOT NULL,
+    keys TEXT NOT NULL
+  )`,
 ];
 
 /**
@@ -128,6 +144,43 @@ export class InstanceStorage {
     for (const { ended_at_ms: endedAtMs, execution_id: id, record, request } of this.#sql.exec<Row>(query)) {
       yield { id, endedAtMs, spent: request === null || record === null ? undefined : spentSnapshot(request, record) };
     }
+  }
+
+  /** Those that ended at or after a time, the first to end first. */
+  *endedSince(endedAtMs: number): Iterable<{ id: string; request: ExecutionRequest; record: ExecutionRecord }> {
+    const query = "SELECT execution_id, request, record FROM executions WHERE ended_at_ms >= ? ORDER BY ended_at_ms";
+    type Row = { execution_id: string; request: ArrayBuffer; record: ArrayBuffer };
+    for (const row of this.#sql.exec<Row>(query, endedAtMs)) {
+      yield {
+        id: row.execution_id,
+        request: fromBinary(ExecutionRequestSchema, new Uint8Array(row.request)),
+        record: fromBinary(ExecutionRecordSchema, new Uint8Array(row.record)),
+      };
+    }
+  }
+
+  /** Pages of the history before `beforePage` whose keys have `key`; the newest first, read as they are asked for. */
+  *historyPages(beforePage = Number.MAX_SAFE_INTEGER, key = ""): Iterable<Pick<HistoryPage, "page" | "executions">> {
+    const query = `SELECT page, executions FROM history WHERE page < ?1 AND (?2 = '' OR instr(keys, ?2) > 0)
+      ORDER BY page DESC`;
+    for (const row of this.#sql.exec<{ page: number; executions: ArrayBuffer }>(query, beforePage, key)) {
+      yield { page: row.page, executions: new Uint8Array(row.executions) };
+    }
+  }
+
+  putHistoryPage({ page, executions, keys }: HistoryPage): void {
+    this.#sql.exec(
+      `INSERT INTO history (page, executions, keys) VALUES (?1, ?2, ?3)
+       ON CONFLICT (page) DO UPDATE SET executions = ?2, keys = ?3`,
+      page,
+      executions,
+      keys,
+    );
+  }
+
+  /** Up to and including `lastPage`. */
+  removeHistoryPages(lastPage: number): void {
+    this.#sql.exec("DELETE FROM history WHERE page <= ?", lastPage);
   }
 
   /** Ids of executions in their order, after `afterId`. */

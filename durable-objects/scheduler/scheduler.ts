@@ -1,16 +1,19 @@
 import { abandonOperation, cancelOperation, enqueue, setWatched } from "./clients.ts";
 import { connectAgent, disconnectAgent, leave, loseAgent } from "./connections.ts";
 import { hear } from "./heartbeat.ts";
+import { type AgentLoad, agentLoads } from "./agent-loads.ts";
 import { changeCapacity, stopWork } from "./availability.ts";
 import { countsOf, type SchedulerCounts } from "./counts.ts";
 import { complete, failUnmatched, forgetEnded } from "./endings.ts";
 import type { Decision, SchedulerEvent } from "./events.ts";
 import { endLease, expireLease, progress } from "./leases.ts";
 import type { SchedulerLimits } from "./limits.ts";
+import { type LiveExecutions, liveExecutions, liveOfInvocation } from "./live-executions.ts";
 import { restore } from "./restore.ts";
 import { SchedulerState } from "./scheduler-state.ts";
 import { type ExecutionSnapshot, type SchedulerSnapshot, snapshotOf } from "./snapshot.ts";
 import type { Agent, Deadline } from "./state.ts";
+import { type Waiting, waitingOf } from "./waiting.ts";
 
 /**
  * The scheduler: a pure state machine without clock, storage or sockets. Events go in, decisions come out, and the caller
@@ -118,6 +121,26 @@ export class Scheduler {
 
   counts(): SchedulerCounts {
     return countsOf(this.#state);
+  }
+
+  /** Why an execution is queued still; undefined unless it is. */
+  waiting(executionId: string): Waiting | undefined {
+    const execution = this.#state.executions.get(executionId);
+    return execution && waitingOf(this.#state, execution);
+  }
+
+  /** At most `limit` live executions that run, and as many that wait. */
+  live(limit: number): LiveExecutions {
+    return liveExecutions(this.#state, limit);
+  }
+
+  /** Ids of at most `limit` live executions of a build. */
+  liveOfInvocation(invocationId: string, limit: number): string[] {
+    return liveOfInvocation(this.#state, invocationId, limit);
+  }
+
+  agentLoads(): AgentLoad[] {
+    return agentLoads(this.#state);
   }
 
   /** Ids of all live executions. */

@@ -16,6 +16,8 @@ export interface ConfiguredInstance {
 
 export interface Config {
   readonly access: AccessConfig;
+  /** Where people reach the endpoint, with no slash at the end; undefined for wherever a request came to. */
+  readonly publicUrl: string | undefined;
   /** By instance name. */
   readonly instances: ReadonlyMap<string, ConfiguredInstance>;
 }
@@ -73,7 +75,8 @@ export function parseConfig(text: string): Config {
     }
   });
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
-  return { access: result.data.access, instances };
+  const publicUrl = result.data.dashboard.public_url?.replace(/\/+$/, "");
+  return { access: result.data.access, publicUrl, instances };
 }
 
 function undefinedName(path: string, section: string, defined: ReadonlyMap<string, unknown>, name: string): string {

@@ -47,7 +47,7 @@ function sections(schema: JsonSchema, path: string, description: string): string
     } else if (isObject(value.items)) {
       nested.push(...sections(value.items, `${keyPath}[]`, value.description ?? ""));
     } else {
-      rows.push(row(key, value));
+      rows.push(row(key, value, schema.required?.includes(key) === true));
     }
   }
   return rows.length === 0 ? nested : [`## \`${path}\`\n\n${description}\n\n${table([HEADINGS, ...rows])}`, ...nested];
@@ -61,10 +61,11 @@ type Row = readonly [key: string, type: string, unit: string, byDefault: string,
 
 const HEADINGS: Row = ["Key", "Type", "Unit", "Default", "Description"];
 
-function row(key: string, schema: JsonSchema): Row {
+function row(key: string, schema: JsonSchema, isRequired: boolean): Row {
   const type = expectation(schema).replace(/^an? /, "");
   const unit = UNITS.find(([suffix]) => key.endsWith(suffix))?.[1] ?? "";
-  const byDefault = schema.default === undefined ? "required" : `\`${JSON.stringify(schema.default)}\``;
+  const absent = isRequired ? "required" : "";
+  const byDefault = schema.default === undefined ? absent : `\`${JSON.stringify(schema.default)}\``;
   return [`\`${key}\``, type, unit, byDefault, schema.description ?? ""];
 }
 

@@ -53,6 +53,13 @@ export const schedulerSchema = z.strictObject({
   max_queued_actions: positiveInt
     .default(50_000)
     .describe("How many actions may wait in one scheduler object; one more is refused with RESOURCE_EXHAUSTED."),
+  max_history_actions: z
+    .int()
+    .min(0)
+    .default(20_000)
+    .describe(
+      "How many actions that have ended the dashboard can still show, for each scheduler object; the oldest are forgotten.",
+    ),
   shards: z
     .int()
     .min(1)
@@ -94,8 +101,8 @@ export const storeSchema = z.strictObject({
 });
 
 /**
- * Segments with a meaning of their own: those of resource names, which REAPI forbids in an instance name, and those that
- * end an instance name in the paths of the HTTP cache.
+ * Segments with a meaning of their own: those of resource names, which REAPI forbids in an instance name, those that end
+ * an instance name in the paths of the HTTP cache, and the one that the paths of the dashboard begin with.
  */
 const RESERVED_SEGMENTS = [
   "blobs",
@@ -105,6 +112,7 @@ const RESERVED_SEGMENTS = [
   "operations",
   "capabilities",
   "compressed-blobs",
+  "ui",
   ...NAMESPACES,
 ];
 
@@ -177,11 +185,25 @@ export const accessSchema = z
       "writes blobs; `operator` sees and cancels every operation, and sees metrics and agents.",
   );
 
+/** The pages for people. */
+export const dashboardSchema = z
+  .strictObject({
+    public_url: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        "Where people reach this endpoint, for the links to operations that clients print. Without it a link has the " +
+          "address that the client's own request came to.",
+      ),
+  })
+  .describe("The pages for people: see docs/dashboard.md.");
+
 /** The whole file. */
 export const configSchema = z.strictObject({
   stores: z.record(definedName, storeSchema).describe("Where blobs are kept."),
   schedulers: z.record(definedName, schedulerSchema).describe("How actions are queued and given to agents."),
   access: accessSchema.prefault({}),
+  dashboard: dashboardSchema.prefault({}),
   services: z.strictObject({
     execution: z.array(instanceSchema).min(1).describe("The instances that clients can name."),
   }),

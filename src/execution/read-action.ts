@@ -3,6 +3,7 @@ import { type Duration, durationFromMs, durationMs } from "@bufbuild/protobuf/wk
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ActionSchema,
+  type Command,
   CommandSchema,
   type RequestMetadata,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
@@ -18,6 +19,8 @@ const MAX_MESSAGE_BYTES = 16 << 20;
 
 /** Both together travel to the scheduler, and lie in one of its rows, up to this size; a larger pair the agent reads itself. */
 const MAX_CARRIED_BYTES = 512 << 10;
+
+const MAX_PRIMARY_OUTPUT_LENGTH = 1024;
 
 /**
  * Reads an action and its command, and makes of them what the scheduler queues.
@@ -57,6 +60,7 @@ export async function readAction(
     inputRootDigest: digestToWire(inputRootDigest),
     timeout: durationFromMs(timeoutMs(action.timeout, policyTimeout, config.scheduler)),
     doNotCache: action.doNotCache,
+    primaryOutput: primaryOutput(command).slice(0, MAX_PRIMARY_OUTPUT_LENGTH),
   });
   if (actionBytes.length + commandBytes.length <= MAX_CARRIED_BYTES) {
     request.action = actionBytes;
@@ -67,6 +71,10 @@ export async function readAction(
   if (platform !== undefined) request.platform = platform;
   if (requestMetadata !== undefined) request.requestMetadata = requestMetadata;
   return request;
+}
+
+function primaryOutput({ outputDirectories, outputFiles, outputPaths }: Command): string {
+  return [...outputPaths, ...outputFiles, ...outputDirectories][0] ?? "";
 }
 
 /** The smaller of the limits that the request sets, or the scheduler's default. */

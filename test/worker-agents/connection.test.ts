@@ -196,6 +196,24 @@ describe("a draining agent", () => {
     await stopped;
   });
 
+  it("drains and goes on as an operator wants it", async () => {
+    const { peer, connection } = await startAgent();
+    connection.send({ case: "drain", value: { draining: true } });
+    await connection.drain();
+    connection.lease({ ...leaseOf(peer, { command: shell("true") }), leaseId: "unwanted" });
+    const { outcome, status } = await connection.result();
+    expect(outcome).toBe(Outcome.HANDED_BACK);
+    expect(status?.message).toContain("operator");
+    connection.terminate();
+    const { connection: second, hello } = await peer.welcomed();
+    expect(hello.draining).toBe(true);
+    second.send({ case: "drain", value: { draining: false } });
+    const { connection: third, hello: willing } = await peer.welcomed();
+    expect(willing.draining).toBe(false);
+    third.lease(leaseOf(peer, { command: shell("true") }));
+    expect((await third.result()).outcome).toBe(Outcome.COMPLETED);
+  });
+
   it("stops at once when it is killed", async () => {
     const { peer, connection, drain, kill, stopped } = await startAgent();
     connection.lease(leaseOf(peer, { command: shell("sleep 300") }));

@@ -2,6 +2,7 @@ import { expect, test, vi } from "vitest";
 import { z } from "zod";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { LOCAL_WORKER } from "../../../cli/local-worker.ts";
+import { callMethod } from "../call-method.ts";
 import { useInstance } from "./instance-fixture.ts";
 
 const histogramSchema = z.object({ counts: z.array(z.number()) });
@@ -12,14 +13,6 @@ const metricsSchema = z.object({
   queueDuration: histogramSchema,
   executionDuration: histogramSchema,
 });
-
-/** Miniflare's stubs don't know the object's class. */
-async function callMethod(stub: object, name: string): Promise<unknown> {
-  const method: unknown = Reflect.get(stub, name);
-  if (typeof method !== "function") throw new Error(`the object has no method ${name}`);
-  const result: unknown = await Reflect.apply(method, stub, []);
-  return result;
-}
 
 const instance = useInstance({});
 

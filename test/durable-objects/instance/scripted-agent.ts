@@ -3,6 +3,7 @@ import WebSocket from "ws";
 import {
   AgentMessageSchema,
   type CancelLease,
+  type DrainRequest,
   type HelloSchema,
   InstanceMessageSchema,
   type Lease,
@@ -19,6 +20,7 @@ interface Received {
   cancel: CancelLease;
   acknowledgement: { leaseId: string };
   outputRequest: OutputRequest;
+  drain: DrainRequest;
   closed: { code: number; reason: string };
 }
 
@@ -32,6 +34,7 @@ export class ScriptedAgent {
     cancel: [],
     acknowledgement: [],
     outputRequest: [],
+    drain: [],
     closed: [],
   };
   readonly #waiting: { [K in keyof Received]: ((item: Received[K]) => void)[] } = {
@@ -40,6 +43,7 @@ export class ScriptedAgent {
     cancel: [],
     acknowledgement: [],
     outputRequest: [],
+    drain: [],
     closed: [],
   };
 
@@ -65,6 +69,9 @@ export class ScriptedAgent {
           break;
         case "outputRequest":
           this.#receive("outputRequest", message.value);
+          break;
+        case "drain":
+          this.#receive("drain", message.value);
           break;
         case undefined:
           throw new Error("the object sent an empty message");

@@ -127,7 +127,7 @@ describe("a fault says where it is, what was expected and what is there", () => 
       `stores.MAIN_STORE.size: unknown key; the keys here are ${known}`,
     ]);
     expect(faultsOf({ ...valid, bucket: "cas" })).toEqual([
-      "bucket: unknown key; the keys here are stores, schedulers, access, services",
+      "bucket: unknown key; the keys here are stores, schedulers, access, dashboard, services",
     ]);
   });
 
@@ -163,7 +163,7 @@ describe("names", () => {
     (name) => {
       expect(faultsOf(withInstances(name))).toEqual([
         "services.execution[0].instance_name: expected no segment that is one of blobs, uploads, actions, " +
-          `actionResults, operations, capabilities, compressed-blobs, cas, ac, raw, got "${name}"`,
+          `actionResults, operations, capabilities, compressed-blobs, ui, cas, ac, raw, got "${name}"`,
       ]);
     },
   );

@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file remex/agent/v1/agent.proto.
  */
 export const file_remex_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiqAIKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSAASLQoGb3V0cHV0GAUgASgLMhsucmVtZXguYWdlbnQudjEuT3V0cHV0Q2h1bmtIABIsCghjYXBhY2l0eRgGIAEoCzIYLnJlbWV4LmFnZW50LnYxLkNhcGFjaXR5SABCCQoHbWVzc2FnZSKaAgoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SAASNwoOb3V0cHV0X3JlcXVlc3QYBSABKAsyHS5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0SABCCQoHbWVzc2FnZSL0AQoFSGVsbG8SEAoIYWdlbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEjsKCHBsYXRmb3JtGAQgASgLMikuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5QbGF0Zm9ybRITCgttYXhfYWN0aW9ucxgFIAEoBRIRCglsZWFzZV9pZHMYBiADKAkSQwoSY2FjaGVkX2lucHV0X3Jvb3RzGAcgAygLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSEAoIZHJhaW5pbmcYCCABKAgiiAEKB1dlbGNvbWUSNQoSaGVhcnRiZWF0X2ludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDndvcmtlcl90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC3NoYXJkX2NvdW50GAMgASgFItQCCgVMZWFzZRIQCghsZWFzZV9pZBgBIAEoCRIVCg1pbnN0YW5jZV9uYW1lGAIgASgJEk4KD2RpZ2VzdF9mdW5jdGlvbhgDIAEoDjI1LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0RnVuY3Rpb24uVmFsdWUSPgoNYWN0aW9uX2RpZ2VzdBgEIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0Eg4KBmFjdGlvbhgFIAEoDBIPCgdjb21tYW5kGAYgASgMEioKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHYXR0ZW1wdBgIIAEoBRI0ChBxdWV1ZWRfdGltZXN0YW1wGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKNAgoNTGVhc2VQcm9ncmVzcxIQCghsZWFzZV9pZBgBIAEoCRIyCgVwaGFzZRgCIAEoDjIjLnJlbWV4LmFnZW50LnYxLkxlYXNlUHJvZ3Jlc3MuUGhhc2USSQoIbWV0YWRhdGEYAyABKAsyNy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVkQWN0aW9uTWV0YWRhdGEiawoFUGhhc2USFQoRUEhBU0VfVU5TUEVDSUZJRUQQABIZChVQSEFTRV9GRVRDSElOR19JTlBVVFMQARITCg9QSEFTRV9FWEVDVVRJTkcQAhIbChdQSEFTRV9VUExPQURJTkdfT1VUUFVUUxADIqwECgtMZWFzZVJlc3VsdBIQCghsZWFzZV9pZBgBIAEoCRI0CgdvdXRjb21lGAIgASgOMiMucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHQuT3V0Y29tZRJECg1hY3Rpb25fcmVzdWx0GAMgASgLMi0uYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5BY3Rpb25SZXN1bHQSIgoGc3RhdHVzGAQgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMSQAoLc2VydmVyX2xvZ3MYBSADKAsyKy5yZW1leC5hZ2VudC52MS5MZWFzZVJlc3VsdC5TZXJ2ZXJMb2dzRW50cnkaWwoPU2VydmVyTG9nc0VudHJ5EgsKA2tleRgBIAEoCRI3CgV2YWx1ZRgCIAEoCzIoLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuTG9nRmlsZToCOAEiywEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhUKEU9VVENPTUVfQ09NUExFVEVEEAESFQoRT1VUQ09NRV9USU1FRF9PVVQQAhITCg9PVVRDT01FX1JFRlVTRUQQAxIiCh5PVVRDT01FX0lORlJBU1RSVUNUVVJFX0ZBSUxVUkUQBBIXChNPVVRDT01FX0hBTkRFRF9CQUNLEAUSFQoRT1VUQ09NRV9DQU5DRUxMRUQQBhIQCgxPVVRDT01FX0JVU1kQByIHCgVEcmFpbiJlCghDYXBhY2l0eRITCgttYXhfYWN0aW9ucxgBIAEoBRJECghtaW5pbXVtcxgCIAMoCzIyLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0uUHJvcGVydHki0gEKDU91dHB1dFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRI0CgZzdHJlYW0YAyABKA4yJC5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0LlN0cmVhbRIOCgZvZmZzZXQYBCABKAMSDQoFbGltaXQYBSABKAUiRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIiTAoLT3V0cHV0Q2h1bmsSEgoKcmVxdWVzdF9pZBgBIAEoCRIMCgRkYXRhGAIgASgMEgsKA2VuZBgDIAEoCBIOCgZvZmZzZXQYBCABKAMiLwoLQ2FuY2VsTGVhc2USEAoIbGVhc2VfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIikKFVJlc3VsdEFja25vd2xlZGdlbWVudBIQCghsZWFzZV9pZBgBIAEoCWIGcHJvdG8z", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiqAIKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSAASLQoGb3V0cHV0GAUgASgLMhsucmVtZXguYWdlbnQudjEuT3V0cHV0Q2h1bmtIABIsCghjYXBhY2l0eRgGIAEoCzIYLnJlbWV4LmFnZW50LnYxLkNhcGFjaXR5SABCCQoHbWVzc2FnZSLJAgoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SAASNwoOb3V0cHV0X3JlcXVlc3QYBSABKAsyHS5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0SAASLQoFZHJhaW4YBiABKAsyHC5yZW1leC5hZ2VudC52MS5EcmFpblJlcXVlc3RIAEIJCgdtZXNzYWdlIvQBCgVIZWxsbxIQCghhZ2VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSOwoIcGxhdGZvcm0YBCABKAsyKS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtEhMKC21heF9hY3Rpb25zGAUgASgFEhEKCWxlYXNlX2lkcxgGIAMoCRJDChJjYWNoZWRfaW5wdXRfcm9vdHMYByADKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIQCghkcmFpbmluZxgIIAEoCCKIAQoHV2VsY29tZRI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOd29ya2VyX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc2hhcmRfY291bnQYAyABKAUi1AIKBUxlYXNlEhAKCGxlYXNlX2lkGAEgASgJEhUKDWluc3RhbmNlX25hbWUYAiABKAkSTgoPZGlnZXN0X2Z1bmN0aW9uGAMgASgOMjUuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3RGdW5jdGlvbi5WYWx1ZRI+Cg1hY3Rpb25fZGlnZXN0GAQgASgLMicuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5EaWdlc3QSDgoGYWN0aW9uGAUgASgMEg8KB2NvbW1hbmQYBiABKAwSKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdhdHRlbXB0GAggASgFEjQKEHF1ZXVlZF90aW1lc3RhbXAYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIo0CCg1MZWFzZVByb2dyZXNzEhAKCGxlYXNlX2lkGAEgASgJEjIKBXBoYXNlGAIgASgOMiMucmVtZXguYWdlbnQudjEuTGVhc2VQcm9ncmVzcy5QaGFzZRJJCghtZXRhZGF0YRgDIAEoCzI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRXhlY3V0ZWRBY3Rpb25NZXRhZGF0YSJrCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhkKFVBIQVNFX0ZFVENISU5HX0lOUFVUUxABEhMKD1BIQVNFX0VYRUNVVElORxACEhsKF1BIQVNFX1VQTE9BRElOR19PVVRQVVRTEAMirAQKC0xlYXNlUmVzdWx0EhAKCGxlYXNlX2lkGAEgASgJEjQKB291dGNvbWUYAiABKA4yIy5yZW1leC5hZ2VudC52MS5MZWFzZVJlc3VsdC5PdXRjb21lEkQKDWFjdGlvbl9yZXN1bHQYAyABKAsyLS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkFjdGlvblJlc3VsdBIiCgZzdGF0dXMYBCABKAsyEi5nb29nbGUucnBjLlN0YXR1cxJACgtzZXJ2ZXJfbG9ncxgFIAMoCzIrLnJlbWV4LmFnZW50LnYxLkxlYXNlUmVzdWx0LlNlcnZlckxvZ3NFbnRyeRpbCg9TZXJ2ZXJMb2dzRW50cnkSCwoDa2V5GAEgASgJEjcKBXZhbHVlGAIgASgLMiguYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Mb2dGaWxlOgI4ASLLAQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9DT01QTEVURUQQARIVChFPVVRDT01FX1RJTUVEX09VVBACEhMKD09VVENPTUVfUkVGVVNFRBADEiIKHk9VVENPTUVfSU5GUkFTVFJVQ1RVUkVfRkFJTFVSRRAEEhcKE09VVENPTUVfSEFOREVEX0JBQ0sQBRIVChFPVVRDT01FX0NBTkNFTExFRBAGEhAKDE9VVENPTUVfQlVTWRAHIgcKBURyYWluIiAKDERyYWluUmVxdWVzdBIQCghkcmFpbmluZxgBIAEoCCJlCghDYXBhY2l0eRITCgttYXhfYWN0aW9ucxgBIAEoBRJECghtaW5pbXVtcxgCIAMoCzIyLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0uUHJvcGVydHki0gEKDU91dHB1dFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRI0CgZzdHJlYW0YAyABKA4yJC5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0LlN0cmVhbRIOCgZvZmZzZXQYBCABKAMSDQoFbGltaXQYBSABKAUiRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIiTAoLT3V0cHV0Q2h1bmsSEgoKcmVxdWVzdF9pZBgBIAEoCRIMCgRkYXRhGAIgASgMEgsKA2VuZBgDIAEoCBIOCgZvZmZzZXQYBCABKAMiLwoLQ2FuY2VsTGVhc2USEAoIbGVhc2VfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIikKFVJlc3VsdEFja25vd2xlZGdlbWVudBIQCghsZWFzZV9pZBgBIAEoCWIGcHJvdG8z", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * @generated from message remex.agent.v1.AgentMessage
@@ -119,6 +119,12 @@ export type InstanceMessage = Message<"remex.agent.v1.InstanceMessage"> & {
      */
     value: OutputRequest;
     case: "outputRequest";
+  } | {
+    /**
+     * @generated from field: remex.agent.v1.DrainRequest drain = 6;
+     */
+    value: DrainRequest;
+    case: "drain";
   } | { case: undefined; value?: undefined };
 };
 
@@ -496,6 +502,27 @@ export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
   messageDesc(file_remex_agent_v1_agent, 7);
 
 /**
+ * An operator wants the agent to take no new lease, or to take them again. The agent answers with Drain to every shard, or
+ * with a new Hello on new connections. It keeps this for as long as its process lives; an agent that doesn't know this
+ * message is drained until it connects again.
+ *
+ * @generated from message remex.agent.v1.DrainRequest
+ */
+export type DrainRequest = Message<"remex.agent.v1.DrainRequest"> & {
+  /**
+   * @generated from field: bool draining = 1;
+   */
+  draining: boolean;
+};
+
+/**
+ * Describes the message remex.agent.v1.DrainRequest.
+ * Use `create(DrainRequestSchema)` to create a new message.
+ */
+export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
+  messageDesc(file_remex_agent_v1_agent, 8);
+
+/**
  * What this shard may use of the agent, for an instance that is split into several scheduler shards: all that the agent
  * has, less what leases of the other shards use. Sent to each shard when another one's leases begin or end. Which actions
  * the agent matches does not change by it. Without it a shard may use what Hello says.
@@ -523,7 +550,7 @@ export type Capacity = Message<"remex.agent.v1.Capacity"> & {
  * Use `create(CapacitySchema)` to create a new message.
  */
 export const CapacitySchema: GenMessage<Capacity> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 8);
+  messageDesc(file_remex_agent_v1_agent, 9);
 
 /**
  * Asks for what a running command has written. The agent answers with one OutputChunk as soon as there is anything after
@@ -567,7 +594,7 @@ export type OutputRequest = Message<"remex.agent.v1.OutputRequest"> & {
  * Use `create(OutputRequestSchema)` to create a new message.
  */
 export const OutputRequestSchema: GenMessage<OutputRequest> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 9);
+  messageDesc(file_remex_agent_v1_agent, 10);
 
 /**
  * @generated from enum remex.agent.v1.OutputRequest.Stream
@@ -593,7 +620,7 @@ export enum OutputRequest_Stream {
  * Describes the enum remex.agent.v1.OutputRequest.Stream.
  */
 export const OutputRequest_StreamSchema: GenEnum<OutputRequest_Stream> = /*@__PURE__*/
-  enumDesc(file_remex_agent_v1_agent, 9, 0);
+  enumDesc(file_remex_agent_v1_agent, 10, 0);
 
 /**
  * @generated from message remex.agent.v1.OutputChunk
@@ -631,7 +658,7 @@ export type OutputChunk = Message<"remex.agent.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 10);
+  messageDesc(file_remex_agent_v1_agent, 11);
 
 /**
  * The action is not wanted any more: kill its process group and answer with OUTCOME_CANCELLED.
@@ -655,7 +682,7 @@ export type CancelLease = Message<"remex.agent.v1.CancelLease"> & {
  * Use `create(CancelLeaseSchema)` to create a new message.
  */
 export const CancelLeaseSchema: GenMessage<CancelLease> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 11);
+  messageDesc(file_remex_agent_v1_agent, 12);
 
 /**
  * The result is durable (or its lease is no longer known): the agent may forget it.
@@ -674,5 +701,5 @@ export type ResultAcknowledgement = Message<"remex.agent.v1.ResultAcknowledgemen
  * Use `create(ResultAcknowledgementSchema)` to create a new message.
  */
 export const ResultAcknowledgementSchema: GenMessage<ResultAcknowledgement> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 12);
+  messageDesc(file_remex_agent_v1_agent, 13);
 

@@ -10,7 +10,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Digest, DigestFunction_Value, ExecuteResponse, Platform, RequestMetadata } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { Digest, DigestFunction_Value, ExecutedActionMetadata, ExecuteResponse, Platform, RequestMetadata } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { file_build_bazel_remote_execution_v2_remote_execution } from "../../../build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Operation } from "../../../google/longrunning/operations_pb.ts";
 import { file_google_longrunning_operations } from "../../../google/longrunning/operations_pb.ts";
@@ -26,7 +26,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file remex/instance/v1/instance.proto.
  */
 export const file_remex_instance_v1_instance: GenFile = /*@__PURE__*/
-  fileDesc("CiByZW1leC9pbnN0YW5jZS92MS9pbnN0YW5jZS5wcm90bxIRcmVtZXguaW5zdGFuY2UudjEidQoMV2F0Y2hSZXF1ZXN0Ei0KB2VucXVldWUYASABKAsyGi5yZW1leC5pbnN0YW5jZS52MS5FbnF1ZXVlSAASKwoGYXR0YWNoGAIgASgLMhkucmVtZXguaW5zdGFuY2UudjEuQXR0YWNoSABCCQoHcmVxdWVzdCKFAQoHRW5xdWV1ZRIWCg5vcGVyYXRpb25fbmFtZRgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMucmVtZXguaW5zdGFuY2UudjEuRXhlY3V0aW9uUmVxdWVzdBIQCghwcmlvcml0eRgDIAEoBRIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAki6QMKEEV4ZWN1dGlvblJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAiABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYAyABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBCABKAwSDwoHY29tbWFuZBgFIAEoDBI7CghwbGF0Zm9ybRgGIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0SKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxkb19ub3RfY2FjaGUYCCABKAgSQgoRaW5wdXRfcm9vdF9kaWdlc3QYCSABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJKChByZXF1ZXN0X21ldGFkYXRhGAogASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5SZXF1ZXN0TWV0YWRhdGEiIAoGQXR0YWNoEhYKDm9wZXJhdGlvbl9uYW1lGAEgASgJImEKClJlYWRPdXRwdXQSNAoGc3RyZWFtGAEgASgOMiQucmVtZXguYWdlbnQudjEuT3V0cHV0UmVxdWVzdC5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEg0KBWxpbWl0GAMgASgFIrQBCgtPdXRwdXRFdmVudBIMCgRkYXRhGAEgASgMEjMKBXN0YXRlGAIgASgOMiQucmVtZXguaW5zdGFuY2UudjEuT3V0cHV0RXZlbnQuU3RhdGUSDgoGb2Zmc2V0GAMgASgDIlIKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASDwoLU1RBVEVfRU5ERUQQARIOCgpTVEFURV9MT1NUEAISEQoNU1RBVEVfVU5LTk9XThADInAKCldhdGNoRXZlbnQSMgoJb3BlcmF0aW9uGAEgASgLMh0uZ29vZ2xlLmxvbmdydW5uaW5nLk9wZXJhdGlvbkgAEiUKB3JlZnVzYWwYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQgcKBWV2ZW50IrwCCg9FeGVjdXRpb25SZWNvcmQSNgoKb3BlcmF0aW9ucxgBIAMoCzIiLnJlbWV4Lmluc3RhbmNlLnYxLk9wZXJhdGlvblJlY29yZBI0ChBxdWV1ZWRfdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgDIAEoBBIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAkSEwoLbGVhc2VfY291bnQYBSABKA0SEAoIZmFpbHVyZXMYBiADKAkSLQoFbGVhc2UYByABKAsyHi5yZW1leC5pbnN0YW5jZS52MS5MZWFzZVJlY29yZBIpCgNlbmQYCCABKAsyHC5yZW1leC5pbnN0YW5jZS52MS5FbmRSZWNvcmQSDAoEdHVybhgJIAEoBCI5Cg9PcGVyYXRpb25SZWNvcmQSFAoMb3BlcmF0aW9uX2lkGAEgASgJEhAKCHByaW9yaXR5GAIgASgFImgKC0xlYXNlUmVjb3JkEhAKCGFnZW50X2lkGAEgASgJEhIKCmFnZW50X25hbWUYAiABKAkSMwoPc3RhcnRfdGltZXN0YW1wGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK+AQoJRW5kUmVjb3JkEi0KCXRpbWVzdGFtcBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFc3BlbnQYAiABKAkSRAoIcmVzcG9uc2UYAyABKAsyMC5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVSZXNwb25zZUgAEiMKBWVycm9yGAQgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIICgZyZXN1bHRiBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_longrunning_operations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_remex_agent_v1_agent]);
+  fileDesc("CiByZW1leC9pbnN0YW5jZS92MS9pbnN0YW5jZS5wcm90bxIRcmVtZXguaW5zdGFuY2UudjEidQoMV2F0Y2hSZXF1ZXN0Ei0KB2VucXVldWUYASABKAsyGi5yZW1leC5pbnN0YW5jZS52MS5FbnF1ZXVlSAASKwoGYXR0YWNoGAIgASgLMhkucmVtZXguaW5zdGFuY2UudjEuQXR0YWNoSABCCQoHcmVxdWVzdCKFAQoHRW5xdWV1ZRIWCg5vcGVyYXRpb25fbmFtZRgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMucmVtZXguaW5zdGFuY2UudjEuRXhlY3V0aW9uUmVxdWVzdBIQCghwcmlvcml0eRgDIAEoBRIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAkigQQKEEV4ZWN1dGlvblJlcXVlc3QSFQoNaW5zdGFuY2VfbmFtZRgBIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAiABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYAyABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBCABKAwSDwoHY29tbWFuZBgFIAEoDBI7CghwbGF0Zm9ybRgGIAEoCzIpLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0SKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxkb19ub3RfY2FjaGUYCCABKAgSQgoRaW5wdXRfcm9vdF9kaWdlc3QYCSABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBJKChByZXF1ZXN0X21ldGFkYXRhGAogASgLMjAuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5SZXF1ZXN0TWV0YWRhdGESFgoOcHJpbWFyeV9vdXRwdXQYCyABKAkiIAoGQXR0YWNoEhYKDm9wZXJhdGlvbl9uYW1lGAEgASgJImEKClJlYWRPdXRwdXQSNAoGc3RyZWFtGAEgASgOMiQucmVtZXguYWdlbnQudjEuT3V0cHV0UmVxdWVzdC5TdHJlYW0SDgoGb2Zmc2V0GAIgASgDEg0KBWxpbWl0GAMgASgFIrQBCgtPdXRwdXRFdmVudBIMCgRkYXRhGAEgASgMEjMKBXN0YXRlGAIgASgOMiQucmVtZXguaW5zdGFuY2UudjEuT3V0cHV0RXZlbnQuU3RhdGUSDgoGb2Zmc2V0GAMgASgDIlIKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASDwoLU1RBVEVfRU5ERUQQARIOCgpTVEFURV9MT1NUEAISEQoNU1RBVEVfVU5LTk9XThADInAKCldhdGNoRXZlbnQSMgoJb3BlcmF0aW9uGAEgASgLMh0uZ29vZ2xlLmxvbmdydW5uaW5nLk9wZXJhdGlvbkgAEiUKB3JlZnVzYWwYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQgcKBWV2ZW50IrwCCg9FeGVjdXRpb25SZWNvcmQSNgoKb3BlcmF0aW9ucxgBIAMoCzIiLnJlbWV4Lmluc3RhbmNlLnYxLk9wZXJhdGlvblJlY29yZBI0ChBxdWV1ZWRfdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgDIAEoBBIaChJ0b29sX2ludm9jYXRpb25faWQYBCABKAkSEwoLbGVhc2VfY291bnQYBSABKA0SEAoIZmFpbHVyZXMYBiADKAkSLQoFbGVhc2UYByABKAsyHi5yZW1leC5pbnN0YW5jZS52MS5MZWFzZVJlY29yZBIpCgNlbmQYCCABKAsyHC5yZW1leC5pbnN0YW5jZS52MS5FbmRSZWNvcmQSDAoEdHVybhgJIAEoBCI5Cg9PcGVyYXRpb25SZWNvcmQSFAoMb3BlcmF0aW9uX2lkGAEgASgJEhAKCHByaW9yaXR5GAIgASgFImgKC0xlYXNlUmVjb3JkEhAKCGFnZW50X2lkGAEgASgJEhIKCmFnZW50X25hbWUYAiABKAkSMwoPc3RhcnRfdGltZXN0YW1wGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK+AQoJRW5kUmVjb3JkEi0KCXRpbWVzdGFtcBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFc3BlbnQYAiABKAkSRAoIcmVzcG9uc2UYAyABKAsyMC5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVSZXNwb25zZUgAEiMKBWVycm9yGAQgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIICgZyZXN1bHQi9AEKDktub3duRXhlY3V0aW9uEhQKDGV4ZWN1dGlvbl9pZBgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMucmVtZXguaW5zdGFuY2UudjEuRXhlY3V0aW9uUmVxdWVzdBIyCgZyZWNvcmQYAyABKAsyIi5yZW1leC5pbnN0YW5jZS52MS5FeGVjdXRpb25SZWNvcmQSSQoIcHJvZ3Jlc3MYBCABKAsyNy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVkQWN0aW9uTWV0YWRhdGESFwoPb3V0cHV0c19vbWl0dGVkGAUgASgIIkgKD0tub3duRXhlY3V0aW9ucxI1CgpleGVjdXRpb25zGAEgAygLMiEucmVtZXguaW5zdGFuY2UudjEuS25vd25FeGVjdXRpb24imwEKE09wZXJhdGlvbkluc3BlY3Rpb24SNAoJZXhlY3V0aW9uGAEgASgLMiEucmVtZXguaW5zdGFuY2UudjEuS25vd25FeGVjdXRpb24SIQoFZXJyb3IYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1cxIrCgd3YWl0aW5nGAMgASgLMhoucmVtZXguaW5zdGFuY2UudjEuV2FpdGluZyJ6CgdXYWl0aW5nEg0KBWFoZWFkGAEgASgNEg4KBmFjdGl2ZRgCIAEoDRIOCgZhZ2VudHMYAyABKA0SEAoIbWlzbWF0Y2gYBCABKAkSLgoKcmVmdXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_longrunning_operations, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_remex_agent_v1_agent]);
 
 /**
  * @generated from message remex.instance.v1.WatchRequest
@@ -155,6 +155,14 @@ export type ExecutionRequest = Message<"remex.instance.v1.ExecutionRequest"> & {
    * @generated from field: build.bazel.remote.execution.v2.RequestMetadata request_metadata = 10;
    */
   requestMetadata?: RequestMetadata | undefined;
+
+  /**
+   * The first of the outputs that the command declares: together with target and mnemonic it tells which action of a
+   * target this is, whatever its inputs.
+   *
+   * @generated from field: string primary_output = 11;
+   */
+  primaryOutput: string;
 };
 
 /**
@@ -478,4 +486,149 @@ export type EndRecord = Message<"remex.instance.v1.EndRecord"> & {
  */
 export const EndRecordSchema: GenMessage<EndRecord> = /*@__PURE__*/
   messageDesc(file_remex_instance_v1_instance, 10);
+
+/**
+ * An execution as people are shown it. Those that have ended are kept so, without Action and Command, in the pages of the
+ * history.
+ *
+ * @generated from message remex.instance.v1.KnownExecution
+ */
+export type KnownExecution = Message<"remex.instance.v1.KnownExecution"> & {
+  /**
+   * Also the id of its first operation.
+   *
+   * @generated from field: string execution_id = 1;
+   */
+  executionId: string;
+
+  /**
+   * @generated from field: remex.instance.v1.ExecutionRequest request = 2;
+   */
+  request?: ExecutionRequest | undefined;
+
+  /**
+   * @generated from field: remex.instance.v1.ExecutionRecord record = 3;
+   */
+  record?: ExecutionRecord | undefined;
+
+  /**
+   * What the agent has said so far; unset unless it runs.
+   *
+   * @generated from field: build.bazel.remote.execution.v2.ExecutedActionMetadata progress = 4;
+   */
+  progress?: ExecutedActionMetadata | undefined;
+
+  /**
+   * The outputs were too many to be kept: those of a cached result the action cache still has.
+   *
+   * @generated from field: bool outputs_omitted = 5;
+   */
+  outputsOmitted: boolean;
+};
+
+/**
+ * Describes the message remex.instance.v1.KnownExecution.
+ * Use `create(KnownExecutionSchema)` to create a new message.
+ */
+export const KnownExecutionSchema: GenMessage<KnownExecution> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 11);
+
+/**
+ * @generated from message remex.instance.v1.KnownExecutions
+ */
+export type KnownExecutions = Message<"remex.instance.v1.KnownExecutions"> & {
+  /**
+   * @generated from field: repeated remex.instance.v1.KnownExecution executions = 1;
+   */
+  executions: KnownExecution[];
+};
+
+/**
+ * Describes the message remex.instance.v1.KnownExecutions.
+ * Use `create(KnownExecutionsSchema)` to create a new message.
+ */
+export const KnownExecutionsSchema: GenMessage<KnownExecutions> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 12);
+
+/**
+ * What the object knows of one operation.
+ *
+ * @generated from message remex.instance.v1.OperationInspection
+ */
+export type OperationInspection = Message<"remex.instance.v1.OperationInspection"> & {
+  /**
+   * @generated from field: remex.instance.v1.KnownExecution execution = 1;
+   */
+  execution?: KnownExecution | undefined;
+
+  /**
+   * How the operation ended, if it did so before its execution.
+   *
+   * @generated from field: google.rpc.Status error = 2;
+   */
+  error?: Status | undefined;
+
+  /**
+   * Unset unless it is queued.
+   *
+   * @generated from field: remex.instance.v1.Waiting waiting = 3;
+   */
+  waiting?: Waiting | undefined;
+};
+
+/**
+ * Describes the message remex.instance.v1.OperationInspection.
+ * Use `create(OperationInspectionSchema)` to create a new message.
+ */
+export const OperationInspectionSchema: GenMessage<OperationInspection> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 13);
+
+/**
+ * Why an execution is queued still.
+ *
+ * @generated from message remex.instance.v1.Waiting
+ */
+export type Waiting = Message<"remex.instance.v1.Waiting"> & {
+  /**
+   * How many executions of the same platform go before it.
+   *
+   * @generated from field: uint32 ahead = 1;
+   */
+  ahead: number;
+
+  /**
+   * Executions of the same platform that are at an agent.
+   *
+   * @generated from field: uint32 active = 2;
+   */
+  active: number;
+
+  /**
+   * Connected agents that could run it.
+   *
+   * @generated from field: uint32 agents = 3;
+   */
+  agents: number;
+
+  /**
+   * Why no connected agent could, in words that name the property; empty if one could.
+   *
+   * @generated from field: string mismatch = 4;
+   */
+  mismatch: string;
+
+  /**
+   * When it will be refused for that.
+   *
+   * @generated from field: google.protobuf.Timestamp refused_at = 5;
+   */
+  refusedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message remex.instance.v1.Waiting.
+ * Use `create(WaitingSchema)` to create a new message.
+ */
+export const WaitingSchema: GenMessage<Waiting> = /*@__PURE__*/
+  messageDesc(file_remex_instance_v1_instance, 14);
 
