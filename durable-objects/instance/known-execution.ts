@@ -53,7 +53,7 @@ function bare({ executionId, record, request }: KnownExecution): KnownExecution 
     executionId,
     outputsOmitted: true,
     request: create(ExecutionRequestSchema, {
-      digestFunction: request?.digestFunction ?? 0,
+      ...(request && { digestFunction: request.digestFunction }),
       ...(request?.actionDigest && { actionDigest: request.actionDigest }),
     }),
     record: create(ExecutionRecordSchema, {
