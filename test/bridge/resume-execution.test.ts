@@ -135,7 +135,7 @@ test("a cut before any name was seen is UNAVAILABLE", async () => {
   expect(calls).toHaveLength(1);
 });
 
-test("an end that is OK before the operation is done is never passed on", async () => {
+test("an end that is OK before the operation is done is never passed on (bazel#8605)", async () => {
   const nameless = await script([ends(OK_TRAILERS)]);
   expect((await nameless.client.readAll(execute, {})).status.code).toBe(Code.Unavailable);
   const endless = await script([ends(QUEUED, OK_TRAILERS), ends(OK_TRAILERS)], { resumeWindowMs: 30 });

@@ -40,7 +40,7 @@ describe("a failure of the machine, or of what it depends on, is not the action'
     });
   });
 
-  it("when outputs can't be stored, or not in time", async () => {
+  it("when outputs can't be stored, or not in time (nativelink#2403)", async () => {
     const agent = await startAgent({ limits: { outputUploadTimeoutMs: 200 } });
     agent.peer.cas.failures.set("batchUpdate", refusing(1));
     const broken = await runAction(agent, { command: shell("echo 1") });

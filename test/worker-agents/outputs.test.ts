@@ -18,7 +18,7 @@ import { runAction, type Ran } from "./run-action.ts";
 import { startAgent, temporaryDirectory } from "./running-agent.ts";
 
 describe("outputs by output_paths", () => {
-  it("are files with their executable bits, directories and symlinks, and what is not there is absent", async () => {
+  it("are files with their executable bits, directories and symlinks, and what is not there is absent (bazel#19143, bazel#8581, nativelink#2346)", async () => {
     const agent = await startAgent();
     const ran = await runAction(agent, {
       command: shell(

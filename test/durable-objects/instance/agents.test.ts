@@ -6,7 +6,7 @@ import { ScriptedAgent } from "./scripted-agent.ts";
 
 const instance = useInstance({});
 
-test("an agent that reconnects keeps its lease (nativelink#1934)", async () => {
+test("an agent that reconnects keeps its lease", async () => {
   const before = await instance.connect("reconnect");
   const stream = await instance.execute();
   const { leaseId } = await before.next("lease");
@@ -26,7 +26,7 @@ test("a second socket of an agent takes the place of the first", async () => {
   await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
 });
 
-test("a lease that never reached its agent is given out again, and a late report of it is ignored", async () => {
+test("a lease that never reached its agent is given out again, and a late report of it is ignored (buildbuddy#3470)", async () => {
   const before = await instance.connect("lost-lease");
   const stream = await instance.execute();
   const lost = await before.next("lease");

@@ -1,13 +1,10 @@
 import { Code } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
-import { prepareAction } from "../../e2e/action.ts";
-import { INSTANCE, upload } from "../../e2e/clients.ts";
-import { ExecutionStream } from "./execution-stream.ts";
 import { useInstance } from "./instance-fixture.ts";
 
 // So short that the tests which wait for them are quick.
-const instance = useInstance({ no_worker_timeout_s: 1.5, worker_timeout_s: 1, client_action_timeout_s: 0.2 });
+const instance = useInstance({ no_worker_timeout_s: 1.5, worker_timeout_s: 1 });
 
 test("no agent that could run it: RESOURCE_EXHAUSTED naming the property, then at once, until one joins (buildfarm#1510)", async () => {
   const wanted = { properties: { OSFamily: "plan9" } };
@@ -52,22 +49,4 @@ test("an agent whose heartbeats the platform answers is not silent", async () =>
   agent.complete(leaseId);
   await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "beating" } } });
   expect(agent.pending("lease")).toBe(0);
-});
-
-test("an action that no client waits for any more is cancelled on its agent (nativelink#2693)", async () => {
-  const agent = await instance.connect("abandoned");
-  const action = prepareAction({ script: "true", salt: "abandoned" });
-  await upload(instance.clients, action.blobs);
-  // Its deadline takes the client away at once. A broken connection shows at the next keep-alive, seconds later.
-  const stream = new ExecutionStream(
-    instance.clients.execution.execute({ instanceName: INSTANCE, actionDigest: action.digest }, { timeoutMs: 150 }),
-  );
-  const { leaseId } = await agent.next("lease");
-  const { name } = await stream.until(Stage.EXECUTING);
-  await expect(stream.done()).rejects.toMatchObject({ code: Code.DeadlineExceeded });
-  await expect(agent.next("cancel")).resolves.toMatchObject({ leaseId });
-  await expect(instance.clients.operations.getOperation({ name })).resolves.toMatchObject({
-    done: true,
-    result: { case: "error", value: { code: Code.Canceled } },
-  });
 });

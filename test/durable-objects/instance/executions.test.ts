@@ -4,9 +4,9 @@ import { expect, test } from "vitest";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { PreconditionFailureSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
 import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
-import { stageOf } from "./execution-stream.ts";
+import { ExecutionStream, stageOf } from "./execution-stream.ts";
 import { prepareAction } from "../../e2e/action.ts";
-import { useInstance } from "./instance-fixture.ts";
+import { SHORT_STAY_MS, useInstance } from "./instance-fixture.ts";
 
 const instance = useInstance({});
 
@@ -67,6 +67,32 @@ test("identical actions in flight share one execution under two names", async ()
   await expect(first.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
   await expect(second.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
   expect(agent.pending("lease")).toBe(0);
+});
+
+test("who shares an execution keeps it when the client that began it and the agent that ran it are lost (buildfarm#2072)", async () => {
+  const agent = await instance.connect("shared-loser");
+  const beginner = await instance.execute({ salt: "shared", stayMs: SHORT_STAY_MS });
+  const { leaseId } = await agent.next("lease");
+  await beginner.until(Stage.EXECUTING);
+  const other = await instance.execute({ salt: "shared" });
+  await other.until(Stage.EXECUTING);
+  await expect(beginner.done()).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+  agent.end(leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status: { code: Code.Internal, message: "burnt" } });
+  agent.complete((await agent.next("lease")).leaseId);
+  await expect(other.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+});
+
+test("a client that is cut off and comes back finds its action running (bazel#19496, nativelink#1863)", async () => {
+  const agent = await instance.connect("patient");
+  const cut = await instance.execute({ stayMs: SHORT_STAY_MS });
+  const { leaseId } = await agent.next("lease");
+  const { name } = await cut.until(Stage.EXECUTING);
+  await expect(cut.done()).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+  const back = new ExecutionStream(instance.clients.execution.waitExecution({ name }));
+  await back.until(Stage.EXECUTING);
+  agent.complete(leaseId);
+  await expect(back.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  expect([agent.pending("cancel"), agent.pending("lease")]).toEqual([0, 0]);
 });
 
 test("missing inputs reach the client with the agent's PreconditionFailure", async () => {

@@ -23,7 +23,15 @@ export function clientsOf({ url }: { readonly url: string }): Clients {
   return clientsOver(createGrpcWebTransport({ baseUrl: url, ...CONNECTION_PER_CALL }));
 }
 
+/**
+ * How long a client stays that is to go away while its action runs: long enough for the slowest machine to begin the action.
+ * Its deadline takes it away at once, while a broken connection shows at the next keep-alive, seconds later.
+ */
+export const SHORT_STAY_MS = 2000;
+
 export type ExecuteOptions = Partial<ActionOptions> & {
+  /** The call's deadline; none by default. */
+  readonly stayMs?: number;
   readonly skipCacheLookup?: boolean;
   readonly priority?: number;
   /** RequestMetadata.tool_invocation_id. */
@@ -38,7 +46,7 @@ let salt = 0;
 
 /** Uploads a new action, or the same one for the same `salt`, and executes it. */
 export async function execute(clients: Clients, options: ExecuteOptions = {}): Promise<ExecutionStream> {
-  const { invocationId = "", policyTimeout, priority = 0, skipCacheLookup = false, ...rest } = options;
+  const { invocationId = "", policyTimeout, priority = 0, skipCacheLookup = false, stayMs, ...rest } = options;
   const action = prepareAction({ script: "true", salt: String(salt++), ...rest });
   await upload(clients, action.blobs);
   const executionPolicy = { priority, ...(policyTimeout && { timeout: policyTimeout }) };
@@ -47,7 +55,12 @@ export async function execute(clients: Clients, options: ExecuteOptions = {}): P
     create(RequestMetadataSchema, { toolInvocationId: invocationId }),
     RequestMetadataSchema,
   );
-  return new ExecutionStream(clients.execution.execute(request, { headers: { [METADATA_HEADER]: metadata } }));
+  return new ExecutionStream(
+    clients.execution.execute(request, {
+      headers: { [METADATA_HEADER]: metadata },
+      ...(stayMs !== undefined && { timeoutMs: stayMs }),
+    }),
+  );
 }
 
 /** A Worker with one instance, for the tests of a file. */

@@ -9,12 +9,12 @@ import { ExecutionStream } from "./execution-stream.ts";
 import { clientsOf, execute, instanceConfig } from "./instance-fixture.ts";
 import { ScriptedAgent } from "./scripted-agent.ts";
 
-test("running and queued operations are there again, and finish once (bazel#21530)", async () => {
+test("running and queued operations are there again, and finish once; who executes the same again joins (bazel#21530, bazel#26215)", async () => {
   const dataDirectory = await mkdtemp(join(tmpdir(), "remex-restart-"));
   const options = { dataDirectory, config: instanceConfig({}) };
   const before = await startWorker(options);
   const agent = await ScriptedAgent.connect(before.url, "survivor");
-  const running = await execute(clientsOf(before));
+  const running = await execute(clientsOf(before), { salt: "running" });
   const { leaseId } = await agent.next("lease");
   const { name: runningName } = await running.until(Stage.EXECUTING);
   const { name: queuedName } = await (await execute(clientsOf(before))).until(Stage.QUEUED);
@@ -28,11 +28,15 @@ test("running and queued operations are there again, and finish once (bazel#2153
   const queued = new ExecutionStream(execution.waitExecution({ name: queuedName }));
   await resumed.until(Stage.EXECUTING);
   await queued.until(Stage.QUEUED);
+  const joined = await execute(clientsOf(after), { salt: "running" });
+  await joined.until(Stage.EXECUTING);
   const back = await ScriptedAgent.connect(after.url, "survivor", { leaseIds: [leaseId] });
   back.complete(leaseId);
   await expect(resumed.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  await expect(joined.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
   back.complete((await back.next("lease")).leaseId);
   await expect(queued.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
+  expect(back.pending("lease")).toBe(0);
   await back.close();
   await after.dispose();
   await rm(dataDirectory, { recursive: true });

@@ -259,7 +259,7 @@ describe("contents are inlined where they are wanted", () => {
     expect(await contents("-1")).toEqual([0, 0, 20_000]);
   });
 
-  test("as far as a message has room", async () => {
+  test("as far as a message has room (bb-remote-execution#176)", async () => {
     const blobs = [randomBytes(1_000_000), randomBytes(1_500_000), randomBytes(500_000)];
     const [stdoutDigest, stderrDigest, digest] = await store(...blobs);
     const actionDigest = newAction();
