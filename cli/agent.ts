@@ -22,6 +22,7 @@ interface AgentFlags {
   readonly workDir: string;
   readonly sandbox: SandboxMode;
   readonly sandboxPath: readonly string[];
+  readonly controlGroups: "auto" | "none";
   readonly entrypoint?: string;
   readonly additionalEnvironment: readonly string[];
   readonly drainTimeout: number;
@@ -80,6 +81,15 @@ export function agentCommand(): Command {
         .env("REMEX_SANDBOX_PATH"),
     )
     .addOption(
+      new Option(
+        "--control-groups <mode>",
+        "auto: bound each action's memory and CPUs by what it asks for, where possible",
+      )
+        .choices(["auto", "none"])
+        .default("auto")
+        .env("REMEX_CONTROL_GROUPS"),
+    )
+    .addOption(
       new Option("--entrypoint <program>", "a program that is given each command to run, as further arguments").env(
         "REMEX_ENTRYPOINT",
       ),
@@ -125,6 +135,7 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
       ...(flags.maxPersistentWorkers !== undefined && { maxPersistentWorkers: flags.maxPersistentWorkers }),
       sandbox: flags.sandbox,
       sandboxPaths: flags.sandboxPath,
+      controlGroups: flags.controlGroups,
       ...(flags.entrypoint !== undefined && { entrypoint: flags.entrypoint }),
       additionalEnvironment: Object.fromEntries(
         (await parseProperties(flags.additionalEnvironment)).map(({ name, value }) => [name, value]),

@@ -69,6 +69,7 @@ async function runDoctor(flags: DoctorFlags): Promise<void> {
   const scratch = join(workDir, "temporary", `${process.pid}-sandbox`);
   const others = [
     ...(workIsBroken ? [] : [await machine.checkSandbox(sandbox, sandboxPath, scratch, logger)]),
+    await machine.checkControlGroups(),
     await machine.checkToolchain(process.env["PATH"]),
     machine.checkProxy(process.env),
   ];

@@ -35,6 +35,11 @@ export interface AgentOptions {
   readonly sandbox?: SandboxMode;
   /** What commands see of the machine in a sandbox, read-only: absolute paths. Default: DEFAULT_SANDBOX_PATHS. */
   readonly sandboxPaths?: readonly string[];
+  /**
+   * Linux: with `auto` each command has a control group, where the agent may make some: it bounds what the command asks
+   * for by cpu_count and memory_kb, and nothing in it survives the command. Default: `none`.
+   */
+  readonly controlGroups?: "auto" | "none";
   /** A program that is given each command to run, as further arguments. In the sandbox, if there is one. */
   readonly entrypoint?: string;
   /** What a command's environment has beside what it declares, which goes before. */

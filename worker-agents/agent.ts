@@ -23,6 +23,12 @@ import { DEFAULT_LIMITS } from "./limits.ts";
 import { PersistentWorkers } from "./persistent-workers/persistent-workers.ts";
 import { foundProperties, mergeProperties } from "./platform-properties.ts";
 import { DEFAULT_SANDBOX_PATHS, Sandbox } from "./sandbox.ts";
+import {
+  closeControlGroups,
+  ControlGroupsError,
+  openControlGroups,
+  type ControlGroups,
+} from "./runner/control-groups.ts";
 import { Runner } from "./runner/runner.ts";
 import { askedProperties } from "./shards/asked-properties.ts";
 import { ShardLinks } from "./shards/shard-links.ts";
@@ -55,7 +61,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   // In a sandbox not even an agent that is root gives a command the right to write whatever the mode says.
   const safe = sandbox === undefined ? await safePlacementMode(work.newTemporaryFile()) : "hard-link";
   const placement = options.placement ?? safe;
-  const runner = new Runner();
+  const groups = options.controlGroups === "auto" ? await openGroups(logger) : undefined;
+  const runner = new Runner(groups);
   const maxWorkers = options.maxPersistentWorkers ?? availableParallelism();
   const persistentWorkers =
     maxWorkers === 0
@@ -194,6 +201,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     await Promise.race([persistentWorkers?.close(), sleep(KILL_TIMEOUT_MS, gone.signal)]);
     gone.abort();
     runner.close();
+    if (groups !== undefined) await closeControlGroups(groups);
     disk.close();
     cas.close();
     await work.close();
@@ -223,6 +231,20 @@ function handleMessage(
       break;
     default:
       logger.debug({ message: message.case }, "ignored a message that this agent has no use for");
+  }
+}
+
+/** Undefined where there are none to be had. */
+async function openGroups(logger: Logger): Promise<ControlGroups | undefined> {
+  try {
+    const groups = await openControlGroups();
+    const { directory, lacking } = groups;
+    if (lacking !== undefined) logger.info({ directory, lacking }, "memory and CPUs of actions are not all bounded");
+    return groups;
+  } catch (error) {
+    if (!(error instanceof ControlGroupsError)) throw error;
+    logger.info({ reason: error.message }, "actions run without control groups: memory and CPUs are not bounded");
+    return undefined;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { findProgram } from "../find-program.ts";
 import { safePlacementMode } from "../inputs/file-placement.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
+import { closeControlGroups, openControlGroups } from "../runner/control-groups.ts";
 import { Sandbox, type SandboxMode } from "../sandbox.ts";
 import { errorMessage } from "../system-error.ts";
 import { WorkDirectory } from "../work-directory.ts";
@@ -77,6 +78,20 @@ export async function checkSandbox(
     return { about, state: "well", text: "bubblewrap works" };
   } catch (error) {
     return { about, state: mode === "bwrap" ? "broken" : "doubtful", text: errorMessage(error) };
+  }
+}
+
+/** Whether actions can be bounded, and killed whole. */
+export async function checkControlGroups(): Promise<Finding> {
+  const about = "control groups";
+  try {
+    const groups = await openControlGroups();
+    await closeControlGroups(groups);
+    if (groups.lacking === undefined) return { about, state: "well", text: "memory and CPUs of actions are bounded" };
+    return { about, state: "doubtful", text: `memory and CPUs of actions are not all bounded: ${groups.lacking}` };
+  } catch (error) {
+    const text = `${errorMessage(error)}: actions may use all memory and CPUs`;
+    return { about, state: "doubtful", text };
   }
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Lease } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { PlatformProperty } from "../platform-properties.ts";
+import type { ResourceLimits } from "../runner/control-groups.ts";
 import type { CommandEnd, CommandRun } from "../runner/messages.ts";
 import type { OutputFiles } from "./live-output.ts";
 import type { Machine } from "./machine.ts";
@@ -28,6 +29,7 @@ export async function commandRun(
     ...outputFiles,
     timeoutMs: commandTimeoutMs(lease, machine),
     maxStdioBytes: limits.maxStdioBytes,
+    resources: resourceLimits(action.properties),
   };
   if (sandbox === undefined) return run;
   const { root } = action;
@@ -52,6 +54,17 @@ export async function runCommand(
 export function commandTimeoutMs({ timeout }: Lease, { limits }: Machine): number {
   const timeoutMs = timeout === undefined ? 0 : durationMs(timeout);
   return timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs;
+}
+
+/** What the action asks for by the minimum properties that agents offer by themselves is also the most that it gets. */
+export function resourceLimits(properties: readonly PlatformProperty[]): ResourceLimits {
+  const amount = (name: string): number => {
+    // As the scheduler has it: the highest, if there are several.
+    const values = properties.filter((property) => property.name === name).map(({ value }) => Number(value));
+    return Math.max(0, ...values.filter(Number.isFinite));
+  };
+  const [cpus, memoryKib] = [amount("cpu_count"), amount("memory_kb")];
+  return { ...(cpus > 0 && { cpus }), ...(memoryKib > 0 && { memoryBytes: memoryKib * 1024 }) };
 }
 
 /** By the platform property `network`, which both the action and the machine must have. */

@@ -1,6 +1,7 @@
 // What the agent and its runner process say to each other. Both are always of the same version.
 
 import { errorMessage, systemErrorCode } from "../system-error.ts";
+import type { ResourceLimits } from "./control-groups.ts";
 
 /** One command to run, resolved to this machine's paths. */
 export interface CommandRun {
@@ -18,6 +19,8 @@ export interface CommandRun {
   readonly timeoutMs: number;
   /** A command that writes more than this to one of the streams is killed, too. */
   readonly maxStdioBytes: number;
+  /** What it may use, where there are control groups that can bound it. */
+  readonly resources?: ResourceLimits;
   /** Its stdin and stdout are pipes to the agent, instead of nothing and a file. */
   readonly interactive?: boolean;
 }

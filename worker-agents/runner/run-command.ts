@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
+import { basename } from "node:path";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
 import { commandFailure, type CommandEnd, type CommandFailure, type CommandRun } from "./messages.ts";
+import { ControlGroup, type ControlGroups } from "./control-groups.ts";
 import { GROUP_OPTIONS, killGroup, killRest, orphansBefore } from "./process-group.ts";
 import { StdioFiles } from "./stdio-files.ts";
 
@@ -10,6 +12,9 @@ const STDIO_CHECK_INTERVAL_MS = 500;
 
 /** How long a killed process may take to go. Longer means that the kernel holds it, on a dead network disk for example. */
 const KILL_GRACE_MS = 10_000;
+
+/** How often it is looked at whether killed processes have gone. */
+const GROUP_CHECK_INTERVAL_MS = 2;
 
 /** setTimeout fires at once for more; 24 days is for ever. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -41,14 +46,17 @@ export class RunningCommand {
   readonly #startedAtMs = Date.now();
   readonly #startedAt = performance.now();
   readonly #timers: NodeJS.Timeout[] = [];
+  readonly #groups: ControlGroups | undefined;
+  #group: ControlGroup | undefined;
   #child: ChildProcess | undefined;
   #killed = false;
   #timedOut = false;
   #over = false;
 
   /** @throws if the files of the streams can't be created */
-  constructor(command: CommandRun, events: CommandEvents) {
+  constructor(command: CommandRun, groups: ControlGroups | undefined, events: CommandEvents) {
     this.#command = command;
+    this.#groups = groups;
     this.#events = events;
     this.#stdio = new StdioFiles(command);
     try {
@@ -61,16 +69,22 @@ export class RunningCommand {
   }
 
   #start(): void {
+    const { resources = {} } = this.#command;
     const [program = "", ...args] = this.#command.arguments;
-    const before = orphansBefore();
+    const group = this.#groups && new ControlGroup(this.#groups, basename(this.#command.ownDirectory), resources);
+    this.#group = group;
+    // What is in a group needs no search.
+    const before = group === undefined ? orphansBefore() : new Set<number>();
     const [stdin, stdout] =
       this.#command.interactive === true ? (["pipe", "pipe"] as const) : (["ignore", this.#stdio.stdout] as const);
-    const child = spawn(program, args, {
-      ...GROUP_OPTIONS,
-      cwd: this.#command.workingDirectory,
-      env: this.#command.environment,
-      stdio: [stdin, stdout, this.#stdio.stderr],
-    });
+    const start = (): ChildProcess =>
+      spawn(program, args, {
+        ...GROUP_OPTIONS,
+        cwd: this.#command.workingDirectory,
+        env: this.#command.environment,
+        stdio: [stdin, stdout, this.#stdio.stderr],
+      });
+    const child = group === undefined ? start() : group.around(start);
     this.#child = child;
     child.stdout?.on("data", (bytes: Buffer) => {
       this.#events.onOutput(bytes);
@@ -81,8 +95,11 @@ export class RunningCommand {
       this.#notStarted(error);
     });
     child.on("exit", (code, signal) => {
-      killRest(child, this.#command.ownDirectory, before);
-      this.#finish(() => this.#endWith(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+      if (group === undefined) killRest(child, this.#command.ownDirectory, before);
+      else group.kill();
+      this.#whenGroupIsEmpty(() => {
+        this.#finish(() => this.#endWith(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+      });
     });
     const timeLimit = setTimeout(
       () => {
@@ -108,10 +125,22 @@ export class RunningCommand {
     this.#killed = true;
     const { pid = 0 } = this.#child;
     killGroup(this.#child);
+    this.#group?.kill();
     const grace = setTimeout(() => {
       this.#finish(() => `process ${pid} is still there ${KILL_GRACE_MS / 1000} s after it was killed`);
     }, KILL_GRACE_MS);
     this.#timers.push(grace);
+  }
+
+  /** Killed processes take a moment to go, and may write until then. */
+  #whenGroupIsEmpty(then: () => void): void {
+    const endedAt = performance.now();
+    const look = (): void => {
+      if (this.#group === undefined || this.#group.isEmpty) then();
+      else if (performance.now() - endedAt < KILL_GRACE_MS) setTimeout(look, GROUP_CHECK_INTERVAL_MS);
+      else this.#finish(() => `processes of the command are still there ${KILL_GRACE_MS / 1000} s after it ended`);
+    };
+    look();
   }
 
   #endWith(exitCode: number): CommandEnd {
@@ -122,6 +151,13 @@ export class RunningCommand {
       this.#stdio.cut();
       this.#stdio.notice(
         `${tooLong} is longer than ${this.#command.maxStdioBytes} bytes: killed, and the rest cut off`,
+      );
+    }
+    const { memoryBytes = 0 } = this.#command.resources ?? {};
+    if (exitCode !== 0 && this.#group?.ranOutOfMemory === true) {
+      this.#stdio.notice(
+        `killed: it wanted more memory than the ${memoryBytes / 1024} KiB that its action asks for by the platform ` +
+          `property memory_kb: ask for more, as with exec_properties = {"memory_kb": "${(2 * memoryBytes) / 1024}"}`,
       );
     }
     return {
@@ -153,6 +189,7 @@ export class RunningCommand {
       end = describe();
       // Before anyone is told: the files may be removed from then on.
       this.#stdio.close();
+      this.#group?.remove();
     } catch (error) {
       this.#events.onFailure(commandFailure(error));
       return;

@@ -1,7 +1,12 @@
 // The process that starts the commands: see runner.ts. Its only tie to the agent is the channel that it was forked with.
 
 import { commandFailure, isToRunner, type CommandFailure, type CommandRun, type FromRunner } from "./messages.ts";
+import { parseControlGroups, type ControlGroups } from "./control-groups.ts";
 import { RunningCommand } from "./run-command.ts";
+
+/** Where its argument says, commands have control groups. */
+const groups: ControlGroups | undefined =
+  process.argv[2] === undefined ? undefined : parseControlGroups(process.argv[2]);
 
 const running = new Map<number, RunningCommand>();
 
@@ -31,7 +36,7 @@ function run(id: number, given: CommandRun): void {
     send({ type: "failed", id, ...failure });
   };
   try {
-    const command = new RunningCommand(given, {
+    const command = new RunningCommand(given, groups, {
       onOutput: (bytes) => {
         send({ type: "output", id, base64: bytes.toString("base64") });
       },

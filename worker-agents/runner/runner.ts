@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { formatControlGroups, killAllGroups, type ControlGroups } from "./control-groups.ts";
 import { GROUP_OPTIONS, killAbandoned } from "./process-group.ts";
 import { isFromRunner, type CommandEnd, type CommandFailure, type CommandRun, type ToRunner } from "./messages.ts";
 
@@ -39,9 +40,15 @@ interface Waiting {
  * 127 MB 300, one of 362 MB 86. And when the agent dies, however it does, the runner notices and kills what runs.
  */
 export class Runner {
+  readonly #groups: ControlGroups | undefined;
   #process: ChildProcess | undefined;
   #nextId = 1;
   readonly #waiting = new Map<number, Waiting>();
+
+  /** @param groups where commands have control groups */
+  constructor(groups?: ControlGroups) {
+    this.#groups = groups;
+  }
 
   /**
    * Runs a command to its end. When `signal` aborts, the command and all that it started are killed, and the promise
@@ -110,7 +117,7 @@ export class Runner {
     if (this.#process !== undefined) return this.#process;
     // The sibling of this module, in the source as in the build.
     const program = new URL(`./runner-process${extname(import.meta.url)}`, import.meta.url);
-    const runner = fork(fileURLToPath(program), [], {
+    const runner = fork(fileURLToPath(program), this.#groups === undefined ? [] : [formatControlGroups(this.#groups)], {
       ...GROUP_OPTIONS,
       execArgv: [],
       env: {},
@@ -119,6 +126,7 @@ export class Runner {
     const lost = (why: string): void => {
       if (this.#process !== runner) return;
       this.#process = undefined;
+      if (this.#groups !== undefined) killAllGroups(this.#groups);
       for (const [id, { command }] of [...this.#waiting]) {
         killAbandoned(command.ownDirectory);
         this.#fail(id, `the runner process ${why}`);
