@@ -1,7 +1,19 @@
 import { DurableObject } from "cloudflare:workers";
+import { AlarmClock } from "./alarm-clock.ts";
+import { AbandonedUploads } from "./cache-shard/abandoned-uploads.ts";
 import { getActionResult, putActionResult, removeActionResult } from "./cache-shard/action-results.ts";
-import { findByHash, findMissing, forgetObject, insertInline, insertObject, lookUp } from "./cache-shard/blobs.ts";
-import { recordedShardCount } from "./cache-shard/identity.ts";
+import {
+  findByHash,
+  findMissing,
+  forgetObject,
+  insertInline,
+  insertObject,
+  isObjectIndexed,
+  lookUp,
+  touchOne,
+} from "./cache-shard/blobs.ts";
+import { DELETION_GRACE_MS, Deletions } from "./cache-shard/deletions.ts";
+import { recordedShardCount, recordedStore } from "./cache-shard/identity.ts";
 import { type LookupCounts, LookupCounters } from "./cache-shard/lookup-counters.ts";
 import type {
   ActionResultLookupsRequest,
@@ -13,6 +25,7 @@ import type {
   ForgetObjectRequest,
   GetActionResultRequest,
   InsertInlineRequest,
+  InsertObjectOutcome,
   InsertObjectRequest,
   LookUpRequest,
   PutActionResultRequest,
@@ -27,7 +40,19 @@ import type {
 import { CACHE_SHARD_SCHEMA } from "./cache-shard/schema.ts";
 import { migrate } from "./migrate.ts";
 import { SavedCounters } from "./saved-counters.ts";
-import { beginUpload, endUpload, findUpload, recordPart } from "./cache-shard/uploads.ts";
+import { Upkeep } from "./cache-shard/upkeep.ts";
+import {
+  beginUpload,
+  discardUpload,
+  findUpload,
+  forgetUpload,
+  isCurrentUpload,
+  recordPart,
+} from "./cache-shard/uploads.ts";
+import { R2Objects } from "../src/blob-store/r2-objects.ts";
+import { servedConfig } from "../src/config/served-config.ts";
+import type { StoreConfig } from "../src/config/schema.ts";
+import type { Env } from "../src/env.ts";
 
 /**
  * One shard of a store's index: which blobs exist, the bytes of the small ones, action results, and uploads that have
@@ -36,16 +61,38 @@ import { beginUpload, endUpload, findUpload, recordPart } from "./cache-shard/up
  * Every method may be called again after an answer that was lost. The output gate holds each answer back until what it
  * acknowledges is durable.
  */
-export class CacheShard extends DurableObject<object> {
+export class CacheShard extends DurableObject<Env> {
   readonly #lookups: LookupCounters;
   readonly #savedLookups: SavedCounters;
+  readonly #deletions: Deletions;
+  readonly #abandonedUploads: AbandonedUploads;
+  readonly #upkeep: Upkeep;
+  readonly #alarm: AlarmClock;
   #recordedCount: number | undefined;
 
-  constructor(ctx: DurableObjectState, env: object) {
+  constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    migrate(ctx.storage, CACHE_SHARD_SCHEMA);
-    this.#lookups = new LookupCounters(SavedCounters.load(ctx.storage.sql));
-    this.#savedLookups = new SavedCounters(ctx.storage.sql, () => this.#lookups.snapshot());
+    const { storage } = ctx;
+    migrate(storage, CACHE_SHARD_SCHEMA);
+    this.#lookups = new LookupCounters(SavedCounters.load(storage.sql));
+    this.#savedLookups = new SavedCounters(storage.sql, () => this.#lookups.snapshot());
+    this.#deletions = new Deletions(storage, () => new R2Objects(env.CAS, this.#store()));
+    this.#abandonedUploads = new AbandonedUploads(storage, this.#deletions, () => {
+      const config = this.#config();
+      return config && config.abandoned_upload_s * 1000;
+    });
+    this.#upkeep = new Upkeep([this.#abandonedUploads, this.#deletions]);
+    this.#alarm = new AlarmClock(ctx, () => this.#upkeep.dueMs());
+  }
+
+  /** Does what is due by itself, and never fails: the platform drops an alarm after a few failures. */
+  override async alarm(): Promise<void> {
+    this.#alarm.rang();
+    try {
+      await this.#upkeep.run(Date.now());
+    } finally {
+      this.#alarm.set(this.#upkeep.dueMs());
+    }
   }
 
   /** The positions, batch by batch, of the digests that are not stored. */
@@ -72,14 +119,41 @@ export class CacheShard extends DurableObject<object> {
     });
   }
 
-  /** Whether the blob is now that of `uploadId`; if not, it was stored before, and the object is not needed. */
-  insertObject({ shard, digest, uploadId, touchIntervalMs }: InsertObjectRequest): ShardReply<boolean> {
-    return this.#serve(shard, (sql) => insertObject(sql, digest, uploadId, Date.now(), touchIntervalMs));
+  /**
+   * Says that an R2 object holds a blob. One that is not to be used is put on the list of deletions.
+   * @throws Error if the upload was given up, and the caller is of a version that doesn't know that answer.
+   */
+  insertObject({
+    shard,
+    digest,
+    uploadId,
+    touchIntervalMs,
+    upload,
+  }: InsertObjectRequest): ShardReply<InsertObjectOutcome> {
+    const nowMs = Date.now();
+    return this.#serve(shard, (sql) => {
+      if (isObjectIndexed(sql, digest, uploadId)) return true;
+      if (touchOne(sql, digest, nowMs, touchIntervalMs)) {
+        if (upload !== undefined) forgetUpload(sql, upload, uploadId);
+        this.#deletions.add({ digest, uploadId }, nowMs);
+        return false;
+      }
+      const givenUp =
+        this.#deletions.has(uploadId) || (upload !== undefined && !isCurrentUpload(sql, upload, uploadId));
+      if (givenUp) {
+        if (upload === undefined) throw new Error(`the upload ${uploadId} was given up`);
+        return "given-up";
+      }
+      insertObject(sql, digest, uploadId, nowMs);
+      if (upload !== undefined) forgetUpload(sql, upload, uploadId);
+      return true;
+    });
   }
 
   forgetObject({ shard, digest, uploadId }: ForgetObjectRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
-      forgetObject(sql, digest, uploadId);
+      const forgotten = forgetObject(sql, digest, uploadId);
+      if (forgotten) this.#deletions.add({ digest, uploadId }, Date.now() + DELETION_GRACE_MS);
       return null;
     });
   }
@@ -117,19 +191,24 @@ export class CacheShard extends DurableObject<object> {
     return this.#serve(shard, (sql) => findUpload(sql, key) ?? null);
   }
 
-  /** The upload that this one replaces, or null. */
-  beginUpload({ shard, key, session }: BeginUploadRequest): ShardReply<UploadSession | null> {
-    return this.#serve(shard, (sql) => beginUpload(sql, key, session, Date.now()) ?? null);
+  beginUpload({ shard, key, session }: BeginUploadRequest): ShardReply<null> {
+    const nowMs = Date.now();
+    return this.#serve(shard, (sql) => {
+      beginUpload(sql, this.#deletions, key, session, nowMs);
+      this.#abandonedUploads.began(nowMs);
+      return null;
+    });
   }
 
   /** False if the upload is not the present one under its key. */
   recordPart({ shard, key, uploadId, part }: RecordPartRequest): ShardReply<boolean> {
-    return this.#serve(shard, (sql) => recordPart(sql, key, uploadId, part));
+    return this.#serve(shard, (sql) => recordPart(sql, key, uploadId, part, Date.now()));
   }
 
   endUpload({ shard, key, uploadId }: EndUploadRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
-      endUpload(sql, key, uploadId);
+      const session = findUpload(sql, key)?.session;
+      if (session?.uploadId === uploadId) discardUpload(sql, this.#deletions, key, session, Date.now());
       return null;
     });
   }
@@ -138,6 +217,20 @@ export class CacheShard extends DurableObject<object> {
     const { storage } = this.ctx;
     this.#recordedCount ??= recordedShardCount(storage.sql, shard);
     if (this.#recordedCount !== shard.count) return { ok: false, recordedCount: this.#recordedCount };
-    return { ok: true, value: storage.transactionSync(() => method(storage.sql)) };
+    const value = storage.transactionSync(() => method(storage.sql));
+    this.#alarm.set(this.#upkeep.dueMs());
+    return { ok: true, value };
+  }
+
+  /** The name of the store that this is a shard of. The object may not have one in an alarm. */
+  #store(): string {
+    const store = recordedStore(this.ctx.storage.sql);
+    if (store === undefined) throw new Error("the shard holds something, and nobody has ever called it");
+    return store;
+  }
+
+  /** What the configuration says of the store, if it is still there. */
+  #config(): StoreConfig | undefined {
+    return servedConfig(this.env).stores.get(recordedStore(this.ctx.storage.sql) ?? "");
   }
 }

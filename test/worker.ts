@@ -10,6 +10,8 @@ export interface TestWorkerOptions {
   readonly config?: string;
   /** Where R2 and the objects keep their data; a new directory, removed at the end, if it is not given. */
   readonly dataDirectory?: string;
+  /** The Worker's module, in place of src/worker.ts. */
+  readonly entryPoint?: string;
   /** Gets each line that the Worker logs; else its errors go to the test's own output. */
   readonly onLog?: (line: string) => void;
 }
@@ -40,7 +42,9 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
     workers: [
       {
         ...LOCAL_WORKER,
-        modules: [{ type: "ESModule", path: "worker.js", contents: await bundle() }],
+        modules: [
+          { type: "ESModule", path: "worker.js", contents: await bundle(options.entryPoint ?? "src/worker.ts") },
+        ],
         bindings: { ...LOCAL_WORKER.bindings, ...(options.config !== undefined && { REMEX_CONFIG: options.config }) },
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0, proxy: false }],
       },
@@ -66,12 +70,14 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
   };
 }
 
-let bundled: Promise<string> | undefined;
+const bundles = new Map<string, Promise<string>>();
 
 /** The Worker, bundled as build.js does, but in memory: tests neither need dist/ nor disturb it. */
-function bundle(): Promise<string> {
-  bundled ??= build({
-    entryPoints: ["src/worker.ts"],
+function bundle(entryPoint: string): Promise<string> {
+  const known = bundles.get(entryPoint);
+  if (known !== undefined) return known;
+  const bundled = build({
+    entryPoints: [entryPoint],
     bundle: true,
     format: "esm",
     target: "es2024",
@@ -82,5 +88,6 @@ function bundle(): Promise<string> {
     loader: { ".json5": "text" },
     write: false,
   }).then(({ outputFiles }) => outputFiles.map(({ text }) => text).join(""));
+  bundles.set(entryPoint, bundled);
   return bundled;
 }

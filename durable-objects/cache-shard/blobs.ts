@@ -1,9 +1,7 @@
+import { digestBindings } from "./digest-key.ts";
 import type { BlobEntry, DigestKey, DigestsJson } from "./rpc.ts";
 
-/** Binds a digest: `(digest_function, hash, size_bytes) = (?, unhex(?), ?)`. */
-function bindings({ digestFunction, hash, sizeBytes }: DigestKey): [number, string, number] {
-  return [digestFunction, hash, sizeBytes];
-}
+const WHERE_DIGEST = "WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ?";
 
 /** A row for each element of the JSON text that is the first parameter; `position` counts from 0. */
 const DIGESTS = `
@@ -126,39 +124,46 @@ export function insertInline(
   );
 }
 
-/**
- * Says that the object of `uploadId` holds the blob, unless the blob is stored already; then it counts as used.
- * @returns whether it is this upload's object that is in the index; an answer that was lost can be asked for again.
- */
-export function insertObject(
-  sql: SqlStorage,
-  digest: DigestKey,
-  uploadId: string,
-  nowMs: number,
-  touchIntervalMs: number,
-): boolean {
-  sql.exec(
-    `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, upload_id)
-     VALUES (?, unhex(?), ?, ?, ?)
-     ON CONFLICT DO UPDATE SET last_access_ms = excluded.last_access_ms WHERE last_access_ms < ?`,
-    ...bindings(digest),
-    nowMs,
-    uploadId,
-    nowMs - touchIntervalMs,
-  );
-  const held = sql.exec(
-    "SELECT 1 FROM blobs WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ? AND upload_id = ?",
-    ...bindings(digest),
-    uploadId,
-  );
-  return held.toArray().length === 1;
+/** Whether the object of `uploadId` is what the index says of the blob. */
+export function isObjectIndexed(sql: SqlStorage, digest: DigestKey, uploadId: string): boolean {
+  const held = sql.exec(`SELECT 1 FROM blobs ${WHERE_DIGEST} AND upload_id = ?`, ...digestBindings(digest), uploadId);
+  return held.toArray().length > 0;
 }
 
-/** Forgets a blob whose object turned out to be gone, unless another upload has stored it since. */
-export function forgetObject(sql: SqlStorage, digest: DigestKey, uploadId: string): void {
+/** Counts as a use of the blob. Returns false if it is not stored. */
+export function touchOne(sql: SqlStorage, digest: DigestKey, nowMs: number, touchIntervalMs: number): boolean {
+  const [row] = sql
+    .exec<{ lastAccessMs: number }>(
+      `SELECT last_access_ms AS lastAccessMs FROM blobs ${WHERE_DIGEST}`,
+      ...digestBindings(digest),
+    )
+    .toArray();
+  if (row === undefined) return false;
+  if (row.lastAccessMs < nowMs - touchIntervalMs) {
+    sql.exec(`UPDATE blobs SET last_access_ms = ? ${WHERE_DIGEST}`, nowMs, ...digestBindings(digest));
+  }
+  return true;
+}
+
+/** Says that the object of `uploadId` holds a blob that is not stored yet. */
+export function insertObject(sql: SqlStorage, digest: DigestKey, uploadId: string, nowMs: number): void {
   sql.exec(
-    "DELETE FROM blobs WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ? AND upload_id = ?",
-    ...bindings(digest),
+    `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, upload_id) VALUES (?, unhex(?), ?, ?, ?)`,
+    ...digestBindings(digest),
+    nowMs,
     uploadId,
   );
+}
+
+/**
+ * Forgets a blob whose object turned out to be gone, unless another upload has stored it since.
+ * @returns whether it was there
+ */
+export function forgetObject(sql: SqlStorage, digest: DigestKey, uploadId: string): boolean {
+  const forgotten = sql.exec(
+    `DELETE FROM blobs ${WHERE_DIGEST} AND upload_id = ? RETURNING 1`,
+    ...digestBindings(digest),
+    uploadId,
+  );
+  return forgotten.toArray().length > 0;
 }

@@ -1,5 +1,10 @@
 import type { ShardIdentity } from "./rpc.ts";
 
+/** The name of the store that the object is a shard of, or undefined if nobody has ever called it. */
+export function recordedStore(sql: SqlStorage): string | undefined {
+  return sql.exec<{ store: string }>("SELECT store FROM shard").toArray()[0]?.store;
+}
+
 /**
  * How many shards the store was made with, as recorded by the first call that the object ever got; `identity` is that
  * record where there is none yet.

@@ -75,7 +75,15 @@ export interface InsertObjectRequest {
   readonly digest: DigestKey;
   readonly uploadId: string;
   readonly touchIntervalMs: number;
+  /** The upload that `beginUpload` was told of, if the object came by one; it ends then. */
+  readonly upload?: UploadKey | undefined;
 }
+
+/**
+ * What became of an object that was to be indexed: it is the blob; or the blob was stored before, and the object is
+ * removed by the shard; or the upload had been given up, and nothing is stored.
+ */
+export type InsertObjectOutcome = boolean | "given-up";
 
 export interface ForgetObjectRequest {
   readonly shard: ShardIdentity;

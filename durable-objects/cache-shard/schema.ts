@@ -67,4 +67,19 @@ export const CACHE_SHARD_SCHEMA: readonly string[] = [
   ) WITHOUT ROWID;
   `,
   `CREATE TABLE saved_counters (counters TEXT NOT NULL)`,
+  `
+  ALTER TABLE upload_parts ADD COLUMN stored_ms INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX uploads_by_age ON uploads (began_ms);
+
+  -- R2 objects to be deleted from due_ms on, and multipart uploads to be aborted first, where r2_upload_id names one.
+  CREATE TABLE deletions (
+    upload_id TEXT PRIMARY KEY,
+    digest_function INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    r2_upload_id TEXT,
+    due_ms INTEGER NOT NULL,
+    failures INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  `,
 ];

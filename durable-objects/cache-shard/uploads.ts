@@ -1,3 +1,5 @@
+import { isObjectIndexed } from "./blobs.ts";
+import type { Deletions } from "./deletions.ts";
 import type { UploadKey, UploadPart, UploadSession } from "./rpc.ts";
 
 const WHERE_KEY =
@@ -29,20 +31,18 @@ export function findUpload(
   return { session, parts };
 }
 
-/**
- * Begins an upload in place of the one that is there.
- * @returns the one that was there, for the caller to abort.
- */
+/** Begins an upload in place of the one that is there, which is discarded. To be called in a transaction. */
 export function beginUpload(
   sql: SqlStorage,
+  deletions: Deletions,
   key: UploadKey,
   { uploadId, r2UploadId, partSizeBytes }: UploadSession,
   nowMs: number,
-): UploadSession | undefined {
+): void {
   const replaced = findUpload(sql, key)?.session;
   // The same call again, after an answer that was lost.
-  if (replaced?.uploadId === uploadId) return undefined;
-  if (replaced !== undefined) endUpload(sql, key, replaced.uploadId);
+  if (replaced?.uploadId === uploadId) return;
+  if (replaced !== undefined) discardUpload(sql, deletions, key, replaced, nowMs);
   sql.exec(
     `INSERT INTO uploads
        (instance, client_upload_id, digest_function, hash, size_bytes,
@@ -54,26 +54,53 @@ export function beginUpload(
     partSizeBytes,
     nowMs,
   );
-  return replaced;
+}
+
+/** Whether `uploadId` is the upload that has begun under `key` and not ended. */
+export function isCurrentUpload(sql: SqlStorage, key: UploadKey, uploadId: string): boolean {
+  return (
+    sql.exec(`SELECT 1 FROM uploads ${WHERE_KEY} AND upload_id = ?`, ...bindings(key), uploadId).toArray().length > 0
+  );
 }
 
 /**
  * Records that R2 has acknowledged a part.
  * @returns false if the upload has ended, or another has begun in its place.
  */
-export function recordPart(sql: SqlStorage, key: UploadKey, uploadId: string, part: UploadPart): boolean {
-  if (findUpload(sql, key)?.session.uploadId !== uploadId) return false;
+export function recordPart(
+  sql: SqlStorage,
+  key: UploadKey,
+  uploadId: string,
+  part: UploadPart,
+  nowMs: number,
+): boolean {
+  if (!isCurrentUpload(sql, key, uploadId)) return false;
   sql.exec(
-    "INSERT OR REPLACE INTO upload_parts (upload_id, part_number, etag) VALUES (?, ?, ?)",
+    "INSERT OR REPLACE INTO upload_parts (upload_id, part_number, etag, stored_ms) VALUES (?, ?, ?, ?)",
     uploadId,
     part.partNumber,
     part.etag,
+    nowMs,
   );
   return true;
 }
 
-/** Forgets an upload, unless another has begun in its place. */
-export function endUpload(sql: SqlStorage, key: UploadKey, uploadId: string): void {
+/** Ends an upload that came to nothing: what R2 has of it is to be removed. To be called in a transaction. */
+export function discardUpload(
+  sql: SqlStorage,
+  deletions: Deletions,
+  key: UploadKey,
+  { uploadId, r2UploadId }: Pick<UploadSession, "uploadId" | "r2UploadId">,
+  nowMs: number,
+): void {
+  forgetUpload(sql, key, uploadId);
+  // An earlier version indexed an object first and ended its upload then, and may have been cut off between the two.
+  if (isObjectIndexed(sql, key.digest, uploadId)) return;
+  deletions.add({ digest: key.digest, uploadId, r2UploadId }, nowMs);
+}
+
+/** Ends an upload whose object is spoken for, in the index or on the list of deletions. */
+export function forgetUpload(sql: SqlStorage, key: UploadKey, uploadId: string): void {
   sql.exec(`DELETE FROM uploads ${WHERE_KEY} AND upload_id = ?`, ...bindings(key), uploadId);
   sql.exec("DELETE FROM upload_parts WHERE upload_id = ?", uploadId);
 }

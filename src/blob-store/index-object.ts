@@ -1,15 +1,24 @@
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
-import type { Digest } from "../digest/digest.ts";
-import { discard } from "./discard.ts";
-import type { R2Objects } from "./r2-objects.ts";
+import { digestKey, type Digest } from "../digest/digest.ts";
+import { unavailableError } from "../errors/unavailable.ts";
+import type { BlobUpload } from "./blob-store.ts";
 
-/** Makes a verified object the blob that the index names, or deletes it if another upload was faster. */
+const RETRY_AFTER_MS = 1000;
+
+/**
+ * Makes a verified object the blob that the index names, unless another upload was faster.
+ * @param upload the one by which the object came, if it came in parts
+ * @throws ConnectError UNAVAILABLE if the upload was given up in the meantime: the blob is not stored.
+ */
 export async function indexObject(
   shards: CacheShards,
-  objects: R2Objects,
   digest: Digest,
   uploadId: string,
+  upload?: BlobUpload,
 ): Promise<void> {
-  const won = await shards.insertObject(digest, uploadId);
-  if (!won) await discard("object", () => objects.delete(digest, uploadId));
+  if ((await shards.insertObject(digest, uploadId, upload)) !== "given-up") return;
+  throw unavailableError(
+    `the upload of blob ${digestKey(digest)} took too long and was given up; start it again`,
+    RETRY_AFTER_MS,
+  );
 }

@@ -8,7 +8,6 @@ import { digestKey } from "../digest/digest.ts";
 import { hashMismatch, startHash, type RunningHash } from "../digest/verify.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 import type { BlobUpload } from "./blob-store.ts";
-import { discard } from "./discard.ts";
 import { indexObject } from "./index-object.ts";
 import { partSizeFor } from "./part-size.ts";
 import { NoSuchUploadError, type R2Objects } from "./r2-objects.ts";
@@ -67,9 +66,7 @@ export class MultipartObjects {
       if (!(error instanceof NoSuchUploadError)) throw error;
       await this.#recover(attempt, error);
     }
-    const { uploadId } = attempt.session;
-    await indexObject(this.#shards, this.#objects, upload.digest, uploadId);
-    await this.#shards.endUpload(upload, uploadId);
+    await indexObject(this.#shards, upload.digest, attempt.session.uploadId, upload);
     return upload.digest.sizeBytes;
   }
 
@@ -78,12 +75,7 @@ export class MultipartObjects {
     const uploadId = crypto.randomUUID();
     const r2UploadId = await this.#objects.beginMultipart(digest, uploadId);
     const session = { uploadId, r2UploadId, partSizeBytes: partSizeFor(digest.sizeBytes) };
-    const replaced = await this.#shards.beginUpload(upload, session);
-    if (replaced !== undefined) {
-      await discard("a replaced upload", () =>
-        this.#objects.abortMultipart(digest, replaced.uploadId, replaced.r2UploadId),
-      );
-    }
+    await this.#shards.beginUpload(upload, session);
     return { upload, session, parts: [], hash: startHash(digest.digestFunction), committedBytes: 0 };
   }
 
@@ -144,7 +136,6 @@ export class MultipartObjects {
     const sentHash = hash.digest("hex");
     if (sentHash !== digest.hash) {
       await this.#shards.endUpload(upload, uploadId);
-      await discard("an upload with a wrong hash", () => this.#objects.abortMultipart(digest, uploadId, r2UploadId));
       throw hashMismatch(digest, sentHash);
     }
     await this.#objects.completeMultipart(digest, uploadId, r2UploadId, parts);
@@ -170,7 +161,6 @@ export class MultipartObjects {
     const storedHash = hash.digest("hex");
     if (storedHash === digest.hash) return;
     await this.#shards.endUpload(upload, uploadId);
-    await discard("an object with a wrong hash", () => this.#objects.delete(digest, uploadId));
     throw hashMismatch(digest, storedHash);
   }
 }

@@ -5,6 +5,7 @@ import { hashMismatch } from "../digest/verify.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 import type { BlobRange } from "./blob-store.ts";
 import { SourceEndedError } from "../bytes/fixed-length.ts";
+import { formatObjectKey } from "./object-key.ts";
 
 /** R2's own codes, which end the messages of its errors in parentheses. */
 const CHECKSUM_MISMATCH = "(10037)";
@@ -20,11 +21,10 @@ export class NoSuchUploadError extends Error {
   override readonly name = "NoSuchUploadError";
 }
 
-/**
- * The blobs of a store that are R2 objects. Each upload has its own key, `{store}/{function}/{hash}-{size}/{upload id}`,
- * and the index says which upload is the blob. So no two uploads write one key (R2 takes one write a second to each), an
- * object is not seen before it is verified, and removing one can't hit an upload that comes after it.
- */
+/** R2 deletes so many objects in one call. */
+export const MAX_DELETED_TOGETHER = 1000;
+
+/** The blobs of a store that are R2 objects, each under the key of its upload (`object-key.ts`). */
 export class R2Objects {
   readonly #bucket: R2Bucket;
   readonly #store: string;
@@ -58,6 +58,14 @@ export class R2Objects {
 
   async delete(digest: Digest, uploadId: string): Promise<void> {
     await this.#ask("delete", digest, () => this.#bucket.delete(this.#key(digest, uploadId)));
+  }
+
+  /** Deletes up to `MAX_DELETED_TOGETHER` objects in one call. Those that are not there count as deleted. */
+  async deleteMany(objects: readonly { readonly digest: Digest; readonly uploadId: string }[]): Promise<void> {
+    const [first] = objects;
+    if (first === undefined) return;
+    const keys = objects.map(({ digest, uploadId }) => this.#key(digest, uploadId));
+    await this.#ask("delete", first.digest, () => this.#bucket.delete(keys));
   }
 
   /** The object's size in bytes, or undefined if there is no such object. */
@@ -103,8 +111,8 @@ export class R2Objects {
     await this.#ask("abortMultipartUpload", digest, () => upload.abort());
   }
 
-  #key({ digestFunction, hash, sizeBytes }: Digest, uploadId: string): string {
-    return `${this.#store}/${digestFunction.name}/${hash}-${sizeBytes}/${uploadId}`;
+  #key(digest: Digest, uploadId: string): string {
+    return formatObjectKey(this.#store, digest, uploadId);
   }
 
   async #ask<T>(operation: string, digest: Digest, call: () => Promise<T>): Promise<T> {

@@ -24,7 +24,7 @@ export class SingleObjects {
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
     const uploadId = crypto.randomUUID();
     await this.#objects.put(digest, uploadId, bytes);
-    await indexObject(this.#shards, this.#objects, digest, uploadId);
+    await indexObject(this.#shards, digest, uploadId);
   }
 
   /**
@@ -53,7 +53,7 @@ export class SingleObjects {
       await discard("an object with a wrong hash", () => this.#objects.delete(digest, uploadId));
       throw hashMismatch(digest, sentHash);
     }
-    await indexObject(this.#shards, this.#objects, digest, uploadId);
+    await indexObject(this.#shards, digest, uploadId);
     return digest.sizeBytes;
   }
 }

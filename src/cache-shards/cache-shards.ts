@@ -5,6 +5,7 @@ import type {
   BlobEntry,
   DigestKey,
   DigestsJson,
+  InsertObjectOutcome,
   ShardIdentity,
   ShardReply,
   UploadKey,
@@ -121,10 +122,19 @@ export class CacheShards {
     return verdicts;
   }
 
-  /** Whether the blob is now the object of `uploadId`; if not, it was stored before, and the object is not needed. */
-  async insertObject(digest: Digest, uploadId: string): Promise<boolean> {
+  /**
+   * Says that a verified object holds a blob. An object that is not used then, the shard removes.
+   * @param upload the one by which the object came, if it was begun by `beginUpload`; it ends
+   */
+  async insertObject(digest: Digest, uploadId: string, upload?: ClientUpload): Promise<InsertObjectOutcome> {
     return this.#callFor(digest, (stub, shard) =>
-      stub.insertObject({ shard, digest: toKey(digest), uploadId, touchIntervalMs: this.#options.touchIntervalMs }),
+      stub.insertObject({
+        shard,
+        digest: toKey(digest),
+        uploadId,
+        touchIntervalMs: this.#options.touchIntervalMs,
+        upload: upload && toUploadKey(upload),
+      }),
     );
   }
 
@@ -178,12 +188,9 @@ export class CacheShards {
     return found ?? undefined;
   }
 
-  /** Begins an upload. Returns the one that it replaces, for the caller to abort. */
-  async beginUpload(upload: ClientUpload, session: UploadSession): Promise<UploadSession | undefined> {
-    const replaced = await this.#callFor(upload.digest, (stub, shard) =>
-      stub.beginUpload({ shard, key: toUploadKey(upload), session }),
-    );
-    return replaced ?? undefined;
+  /** Begins an upload, in place of the one that is there. */
+  async beginUpload(upload: ClientUpload, session: UploadSession): Promise<void> {
+    await this.#callFor(upload.digest, (stub, shard) => stub.beginUpload({ shard, key: toUploadKey(upload), session }));
   }
 
   /** Records a part that R2 has acknowledged. False if the upload has ended or was replaced. */
@@ -193,6 +200,7 @@ export class CacheShards {
     );
   }
 
+  /** Ends an upload that came to nothing; the shard removes what R2 has of it. */
   async endUpload(upload: ClientUpload, uploadId: string): Promise<void> {
     await this.#callFor(upload.digest, (stub, shard) => stub.endUpload({ shard, key: toUploadKey(upload), uploadId }));
   }

@@ -18,6 +18,8 @@ export interface Config {
   readonly access: AccessConfig;
   /** Where people reach the endpoint, with no slash at the end; undefined for wherever a request came to. */
   readonly publicUrl: string | undefined;
+  /** By name, those that no instance uses too. */
+  readonly stores: ReadonlyMap<string, StoreConfig>;
   /** By instance name. */
   readonly instances: ReadonlyMap<string, ConfiguredInstance>;
 }
@@ -76,7 +78,7 @@ export function parseConfig(text: string): Config {
   });
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   const publicUrl = result.data.dashboard.public_url?.replace(/\/+$/, "");
-  return { access: result.data.access, publicUrl, instances };
+  return { access: result.data.access, publicUrl, stores, instances };
 }
 
 function undefinedName(path: string, section: string, defined: ReadonlyMap<string, unknown>, name: string): string {

@@ -98,6 +98,12 @@ export const storeSchema = z.strictObject({
   touch_interval_s: seconds
     .default(3600)
     .describe("How old a blob's recorded last use may be before another use is recorded. Each record is a billed row."),
+  abandoned_upload_s: seconds
+    .default(86_400)
+    .describe(
+      "How long an upload that broke off can be taken up again; when no part of it came for so long, what there is of it " +
+        "is removed. R2 itself drops uploads after 7 days.",
+    ),
 });
 
 /**

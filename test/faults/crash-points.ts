@@ -1,0 +1,60 @@
+import { startWorker, type TestWorker, type TestWorkerOptions } from "../worker.ts";
+import { faultReportSchema, FAULTS_PATH, type FaultPlan, type FaultReport } from "./fault-plan.ts";
+
+/** A Worker whose calls to R2 and to CacheShard objects go wrong as planned. */
+export interface FaultyWorker extends TestWorker {
+  /** Makes a plan, or ends it. */
+  plan(plan: FaultPlan | undefined): Promise<void>;
+  report(): Promise<FaultReport>;
+}
+
+export async function startFaultyWorker(options: TestWorkerOptions): Promise<FaultyWorker> {
+  const worker = await startWorker({
+    // What goes wrong here is logged, and is meant to.
+    onLog: () => undefined,
+    ...options,
+    entryPoint: "test/faults/faulty-worker/faulty-worker.ts",
+  });
+  const ask = async (init?: RequestInit) => {
+    const response = await fetch(worker.url + FAULTS_PATH, { ...init, headers: { connection: "close" } });
+    return faultReportSchema.parse(await response.json());
+  };
+  return {
+    ...worker,
+    plan: async (plan) => {
+      await ask({ method: "POST", body: JSON.stringify(plan ?? null) });
+    },
+    report: () => ask(),
+  };
+}
+
+/**
+ * Runs `act` again and again, each time with whoever makes the next of its calls killed when the call has had its effect,
+ * until it runs to its end. That is every line at which it makes a difference to be killed: what an object writes between
+ * two calls is one transaction. `check` judges what the crash has left.
+ * @returns where somebody was killed
+ */
+export async function crashEverywhere<T>(
+  worker: FaultyWorker,
+  scenario: {
+    /** What is there before. */
+    readonly prepare: () => Promise<T>;
+    /** May fail. */
+    readonly act: (prepared: T) => Promise<unknown>;
+    /** `where` is for messages: what was killed, and when. */
+    readonly check: (prepared: T, where: string) => Promise<void>;
+  },
+): Promise<string[]> {
+  const seen: string[] = [];
+  for (let at = 1; ; at++) {
+    const prepared = await scenario.prepare();
+    await worker.plan({ at, effect: "die-after" });
+    await scenario.act(prepared).catch(() => undefined);
+    const { calls, happened } = await worker.report();
+    await worker.plan(undefined);
+    if (!happened) return seen;
+    const where = `killed after call ${at}, ${calls[at - 1] ?? ""}`;
+    seen.push(where);
+    await scenario.check(prepared, where);
+  }
+}
