@@ -6,6 +6,12 @@ export class WriteRequests {
   readonly resourceName: string;
   /** Where in the blob the first message's data begin. */
   readonly offsetBytes: number;
+  /** Where the next message's data have to begin. */
+  endOffsetBytes: number;
+  /** Whether finish_write has come. */
+  finished = false;
+  /** Whether all data have come: up to finish_write or the end of the stream. */
+  ended = false;
   readonly #messages: AsyncIterator<WriteRequest>;
   readonly #first: WriteRequest;
 
@@ -15,6 +21,7 @@ export class WriteRequests {
     }
     this.resourceName = first.resourceName;
     this.offsetBytes = Number(first.writeOffset);
+    this.endOffsetBytes = this.offsetBytes;
     this.#first = first;
     this.#messages = messages;
   }
@@ -40,39 +47,55 @@ export class WriteRequests {
    * where the last one ended, or brings the blob above or finishes it below `sizeBytes`.
    */
   async *chunks(sizeBytes: number): AsyncGenerator<Uint8Array, void, undefined> {
-    let offsetBytes = this.offsetBytes;
     let last: Uint8Array = new Uint8Array(0);
-    for (let message: WriteRequest | undefined = this.#first; message !== undefined; message = await this.#next()) {
-      this.#check(message, offsetBytes, sizeBytes);
-      const { data, finishWrite } = message;
-      offsetBytes += data.length;
-      if (finishWrite || offsetBytes < sizeBytes) {
+    for await (const data of this.#data()) {
+      if (this.endOffsetBytes > sizeBytes || (this.finished && this.endOffsetBytes < sizeBytes)) {
+        throw new ConnectError(
+          `${this.endOffsetBytes} bytes were written${this.finished ? " and finished" : ""}; the digest says ${sizeBytes}`,
+          Code.InvalidArgument,
+        );
+      }
+      if (this.finished || this.endOffsetBytes < sizeBytes) {
         if (data.length > 0) yield data;
       } else if (data.length > 0) {
         last = data;
       }
-      if (finishWrite) break;
     }
     if (last.length > 0) yield last;
   }
 
-  #check({ resourceName, writeOffset, data, finishWrite }: WriteRequest, offsetBytes: number, sizeBytes: number): void {
+  /**
+   * The data of a compressed upload, to the end that finish_write marks or the stream's own. REAPI has the first
+   * write_offset count uncompressed bytes, and the others add the compressed ones to it.
+   *
+   * @throws ConnectError INVALID_ARGUMENT, in place of the chunk, if a message names another resource or does not begin
+   * where the last one ended.
+   */
+  async *compressedChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const data of this.#data()) if (data.length > 0) yield data;
+  }
+
+  async *#data(): AsyncGenerator<Uint8Array, void, undefined> {
+    for (let message: WriteRequest | undefined = this.#first; message !== undefined; message = await this.#next()) {
+      this.#check(message);
+      this.endOffsetBytes += message.data.length;
+      this.finished = message.finishWrite;
+      yield message.data;
+      if (this.finished) break;
+    }
+    this.ended = true;
+  }
+
+  #check({ resourceName, writeOffset }: WriteRequest): void {
     if (resourceName !== "" && resourceName !== this.resourceName) {
       throw new ConnectError(
         `resource_name changed from "${this.resourceName}" to "${resourceName.slice(0, 512)}" within a Write`,
         Code.InvalidArgument,
       );
     }
-    if (writeOffset !== BigInt(offsetBytes)) {
+    if (writeOffset !== BigInt(this.endOffsetBytes)) {
       throw new ConnectError(
-        `write_offset ${writeOffset} does not follow on the data before it, which end at ${offsetBytes}`,
-        Code.InvalidArgument,
-      );
-    }
-    const endBytes = offsetBytes + data.length;
-    if (endBytes > sizeBytes || (finishWrite && endBytes < sizeBytes)) {
-      throw new ConnectError(
-        `${endBytes} bytes were written${finishWrite ? " and finished" : ""}; the digest says ${sizeBytes}`,
+        `write_offset ${writeOffset} does not follow on the data before it, which end at ${this.endOffsetBytes}`,
         Code.InvalidArgument,
       );
     }

@@ -1,16 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RequestBody } from "../connect/request-body.ts";
-import { unavailableError } from "../errors/unavailable.ts";
+import { takeMemory } from "../memory/isolate-memory.ts";
 
 /** The largest body that is read whole, which is what must be hashed before it is known where it goes. */
 export const MAX_HELD_BYTES = 32 << 20;
-
-/** What all requests of an isolate may hold together: it has 128 MB for everything. */
-const MAX_HELD_AT_ONCE_BYTES = 2 * MAX_HELD_BYTES;
-
-const RETRY_AFTER_MS = 1000;
-
-let heldBytes = 0;
 
 /** The length that a request announces for its body, or undefined if it comes in chunks. */
 export function announcedLength({ headers }: Request): number | undefined {
@@ -34,14 +27,11 @@ export async function holdContent<T>(
       Code.ResourceExhausted,
     );
   }
-  if (heldBytes + lengthBytes > MAX_HELD_AT_ONCE_BYTES) {
-    throw unavailableError("too many values are being stored at once; try again", RETRY_AFTER_MS);
-  }
-  heldBytes += lengthBytes;
+  const release = await takeMemory(lengthBytes);
   try {
     return await use(await readWhole(body, lengthBytes));
   } finally {
-    heldBytes -= lengthBytes;
+    release();
   }
 }
 

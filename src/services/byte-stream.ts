@@ -12,9 +12,11 @@ import type { Right } from "../access/roles.ts";
 import type { BlobUpload } from "../blob-store/blob-store.ts";
 import { digestOfName, parseReadName, parseUploadName, type BlobName } from "../byte-stream/resource-name.ts";
 import { readFrames, READ_CHUNK_BYTES } from "../byte-stream/read-frames.ts";
+import { writeCompressed } from "../byte-stream/write-compressed.ts";
 import { WriteRequests } from "../byte-stream/write-requests.ts";
 import { firstBytes } from "../bytes/first-bytes.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
+import { compressChunks } from "../compression/zstd-streams.ts";
 import { serveFramed } from "../connect/serve-framed.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
@@ -31,11 +33,10 @@ export function serveRead(env: Env, request: Request): Response | undefined {
     const caller = await callerOf(env, request.headers);
     const output = readLiveOutput(env, caller, message, signal);
     if (output === undefined) {
-      yield* readFrames(await openBlob(env, caller, message));
+      const blob = await openBlob(env, caller, message);
+      yield* blob.compressed ? encodeFrames(readBlob(blob)) : readFrames(blob.stream);
     } else {
-      for await (const data of output) {
-        yield encodeEnvelope(0, toBinary(ReadResponseSchema, create(ReadResponseSchema, { data })));
-      }
+      yield* encodeFrames(output);
     }
   });
 }
@@ -43,17 +44,18 @@ export function serveRead(env: Env, request: Request): Response | undefined {
 export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
   return {
     async *read(request, context) {
-      const chunks =
-        readLiveOutput(env, context, request, context.signal) ??
-        readChunks(await openBlob(env, context, request), { maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
-      for await (const data of chunks) yield { data };
+      const output = readLiveOutput(env, context, request, context.signal);
+      for await (const data of output ?? readBlob(await openBlob(env, context, request))) yield { data };
     },
 
     async write(messages, context) {
       const requests = await WriteRequests.open(messages);
-      const { instance, upload } = resolveUpload(env, context, requests.resourceName);
+      const { instance, upload, compressed } = resolveUpload(env, context, requests.resourceName);
       const chunks = requests.chunks(upload.digest.sizeBytes);
-      return { committedSize: BigInt(await instance.blobs.write(upload, requests.offsetBytes, chunks)) };
+      const committedBytes = compressed
+        ? await writeCompressed(instance.blobs, upload, requests)
+        : await instance.blobs.write(upload, requests.offsetBytes, chunks);
+      return { committedSize: BigInt(committedBytes) };
     },
 
     async queryWriteStatus({ resourceName }, context) {
@@ -66,11 +68,32 @@ export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
   };
 }
 
-async function openBlob(env: Env, who: Who, request: ReadRequest): Promise<ReadableStream<Uint8Array>> {
-  const { instance, digest } = resolve(env, who, parseReadName(request.resourceName), "read-blobs");
+interface OpenBlob {
+  readonly stream: ReadableStream<Uint8Array>;
+  /** Whether the client asked for it compressed. */
+  readonly compressed: boolean;
+}
+
+async function openBlob(env: Env, who: Who, request: ReadRequest): Promise<OpenBlob> {
+  const { instance, digest, compressed } = resolve(env, who, parseReadName(request.resourceName), "read-blobs");
+  // Of the uncompressed blob: so REAPI has it of the offset, and allows no limit, which would be of the compressed one.
+  if (compressed && request.readLimit !== 0n) {
+    throw new ConnectError("read_limit is not allowed for compressed-blobs", Code.InvalidArgument);
+  }
   const stream = await instance.blobs.read(digest, readRange(request, digest));
   if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);
-  return stream;
+  return { stream, compressed };
+}
+
+function readBlob({ stream, compressed }: OpenBlob): AsyncIterable<Uint8Array> {
+  const chunks = readChunks(stream, { maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
+  return compressed ? compressChunks(chunks) : chunks;
+}
+
+async function* encodeFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const data of chunks) {
+    yield encodeEnvelope(0, toBinary(ReadResponseSchema, create(ReadResponseSchema, { data })));
+  }
 }
 
 /** The output of a running action as it is written, or undefined if the resource is no such output. */
@@ -87,21 +110,33 @@ function readLiveOutput(
   return limitBytes === undefined ? chunks : firstBytes(chunks, limitBytes);
 }
 
-function resolve(env: Env, who: Who, name: BlobName, right: Right): { instance: ServedInstance; digest: Digest } {
+interface Resource {
+  readonly instance: ServedInstance;
+  readonly digest: Digest;
+  /** Whether the data are a zstd stream. */
+  readonly compressed: boolean;
+}
+
+function resolve(env: Env, who: Who, name: BlobName, right: Right): Resource {
   const instance = authorizedInstance(env, who, name.instanceName, right);
-  if (name.compressor !== undefined) {
+  if (name.compressor !== undefined && name.compressor !== "zstd") {
     throw new ConnectError(
-      `compressor ${name.compressor} is not supported; see supported_compressors`,
+      `compressor ${name.compressor.slice(0, 64)} is not supported; zstd is (see supported_compressors)`,
       Code.InvalidArgument,
     );
   }
-  return { instance, digest: digestOfName(name, instance.digestFunctions) };
+  return {
+    instance,
+    digest: digestOfName(name, instance.digestFunctions),
+    compressed: name.compressor !== undefined,
+  };
 }
 
-function resolveUpload(env: Env, who: Who, resourceName: string): { instance: ServedInstance; upload: BlobUpload } {
+function resolveUpload(env: Env, who: Who, resourceName: string): Resource & { upload: BlobUpload } {
   const name = parseUploadName(resourceName);
-  const { instance, digest } = resolve(env, who, name, "write-blobs");
-  return { instance, upload: { instance: name.instanceName, clientUploadId: name.clientUploadId, digest } };
+  const resource = resolve(env, who, name, "write-blobs");
+  const { instanceName, clientUploadId } = name;
+  return { ...resource, upload: { instance: instanceName, clientUploadId, digest: resource.digest } };
 }
 
 /** Where in an action's output to begin. How much there will be is not known, so any offset may come to be in it. */

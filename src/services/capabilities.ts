@@ -23,6 +23,7 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
           cachePriorityCapabilities: EVERY_PRIORITY,
           maxBatchTotalSizeBytes: BigInt(MAX_BATCH_BYTES),
           maxCasBlobSizeBytes: BigInt(config.store.max_blob_bytes),
+          supportedCompressors: [Compressor_Value.ZSTD],
           supportedBatchUpdateCompressors: [Compressor_Value.ZSTD],
           symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
         },

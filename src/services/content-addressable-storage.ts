@@ -10,7 +10,7 @@ import {
   type DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
-import { decompressZstd } from "../compression/zstd.ts";
+import { compressZstd, decompressZstd } from "../compression/zstd.ts";
 import {
   digestFromWire,
   digestKey,
@@ -70,7 +70,7 @@ export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<
       };
     },
 
-    async batchReadBlobs({ instanceName, digests: wireDigests, digestFunction }, context) {
+    async batchReadBlobs({ instanceName, digests: wireDigests, digestFunction, acceptableCompressors }, context) {
       const instance = authorizedInstance(env, context, instanceName, "read-blobs");
       const digests = parseDigests(instance, wireDigests, digestFunction);
       checkBatchSize(digests.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
@@ -82,7 +82,7 @@ export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<
             digest: digestToWire(digest),
             ...(data === undefined
               ? { status: { code: Code.NotFound, message: `blob ${digestKey(digest)} is not in the CAS` } }
-              : { data, status: OK }),
+              : { ...encode(data, acceptableCompressors), status: OK }),
           });
         }),
       };
@@ -105,6 +105,18 @@ function parseDigests(
   return digests.map(({ hash, sizeBytes }) =>
     parseDigest(requestDigestFunction(digestFunction, hash, digestFunctions), hash, sizeBytes),
   );
+}
+
+/** A blob's bytes as the client can take them, and in the fewest bytes. */
+function encode(
+  data: Uint8Array,
+  acceptable: readonly Compressor_Value[],
+): { data: Uint8Array; compressor: Compressor_Value } {
+  if (acceptable.includes(Compressor_Value.ZSTD)) {
+    const compressed = compressZstd(data);
+    if (compressed.length < data.length) return { data: compressed, compressor: Compressor_Value.ZSTD };
+  }
+  return { data, compressor: Compressor_Value.IDENTITY };
 }
 
 /** How much memory a blob of a batch takes: if it is compressed, what its digest says, which it can't exceed. */

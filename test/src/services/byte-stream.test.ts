@@ -91,7 +91,6 @@ describe.each(PROTOCOLS)("$name", ({ connect }) => {
     expect(await codeOf(read(readName(bytes)))).toBe("NotFound");
     expect(await codeOf(read("main/blobs/short/10"))).toBe("InvalidArgument");
     expect(await codeOf(read(`nowhere/blobs/${hash}/10`))).toBe("InvalidArgument");
-    expect(await codeOf(read(`main/compressed-blobs/zstd/${hash}/10`))).toBe("InvalidArgument");
     expect(await codeOf(byteStream.queryWriteStatus({ resourceName: readName(bytes) }))).toBe("InvalidArgument");
     expect(await codeOf(byteStream.write(streamOf([])))).toBe("InvalidArgument");
   });

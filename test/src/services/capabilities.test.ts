@@ -26,7 +26,7 @@ test.each(PROTOCOLS)("tells what is true of the service ($name)", async ({ conne
     maxBatchTotalSizeBytes: 4_063_232n,
     maxCasBlobSizeBytes: 64n << 30n,
     symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
-    supportedCompressors: [],
+    supportedCompressors: [Compressor_Value.ZSTD],
     supportedBatchUpdateCompressors: [Compressor_Value.ZSTD],
     splitBlobSupport: false,
     spliceBlobSupport: false,
