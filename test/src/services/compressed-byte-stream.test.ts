@@ -70,7 +70,7 @@ function inFrames(bytes: Uint8Array, frames: number): Buffer {
 }
 
 // In a row, as one object, and in parts.
-describe.each([1, 1000, 100_000, PART_BYTES + MIB])("a blob of %i bytes", (size) => {
+describe.each([20, 1000, 100_000, PART_BYTES + MIB])("a blob of %i bytes", (size) => {
   test.each(["text", "random"])("that is %s comes compressed, and can be read either way", async (kind) => {
     const bytes = kind === "text" ? halfRandom(size) : randomBytes(size);
     const compressed = zstdCompressSync(bytes);
