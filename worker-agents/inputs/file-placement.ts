@@ -1,4 +1,5 @@
-import { constants, copyFile, link, open, rm, utimes, writeFile } from "node:fs/promises";
+import { linkSync } from "node:fs";
+import { constants, copyFile, open, rm, utimes, writeFile } from "node:fs/promises";
 import { systemErrorCode } from "../system-error.ts";
 
 /**
@@ -14,16 +15,22 @@ export const EXECUTABLE_MODE = 0o555;
 /** How files of the cache come into an action's directory. */
 export type PlacementMode = "hard-link" | "copy";
 
-/** Puts the cached file `source` at `destination`, where nothing is yet. */
-export async function placeFile(mode: PlacementMode, source: string, destination: string): Promise<void> {
-  if (mode === "hard-link") {
-    try {
-      await link(source, destination);
-      return;
-    } catch (error) {
-      if (!NO_MORE_LINKS.has(systemErrorCode(error) ?? "")) throw error;
-    }
+/**
+ * Links the cached file `source` to `destination`, where nothing is yet. Returns false if it can't be linked. The call is
+ * synchronous, since it takes 9 µs, and 14 µs when it is not: with trees of thousands of files that is most of the work.
+ */
+export function linkFile(source: string, destination: string): boolean {
+  try {
+    linkSync(source, destination);
+    return true;
+  } catch (error) {
+    if (NO_MORE_LINKS.has(systemErrorCode(error) ?? "")) return false;
+    throw error;
   }
+}
+
+/** Copies the cached file `source` to `destination`, where nothing is yet. */
+export async function copyFileInto(source: string, destination: string): Promise<void> {
   await copyFile(source, destination, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
   await utimes(destination, INPUT_TIME, INPUT_TIME);
 }

@@ -1,15 +1,19 @@
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { digestKey } from "../../src/digest/digest.ts";
 import { forEachConcurrently } from "../concurrency.ts";
 import { invalidArgument } from "../refusal.ts";
 import { systemErrorCode } from "../system-error.ts";
 import type { FileCache } from "./file-cache.ts";
-import { placeEmptyFile, placeFile, type PlacementMode } from "./file-placement.ts";
+import { copyFileInto, linkFile, placeEmptyFile, type PlacementMode } from "./file-placement.ts";
 import type { InputDirectory, InputFile, InputSymlink } from "./input-directory.ts";
 import type { InputTree } from "./input-tree.ts";
 
 const CALLS_AT_ONCE = 32;
+
+/** After so many the rest of the agent has its turn, a few milliseconds later. */
+const LINKS_IN_A_TURN = 250;
 
 /** Something at one of the places where the tree has it, by its path from the root, `/` between the segments. */
 interface Placed<Node> {
@@ -54,11 +58,33 @@ export async function materializeTree(
     level = below;
   }
   await placeAll(root, symlinks, signal, (destination, { target }) => symlink(target, destination));
-  await placeAll(root, absent(files), signal, (destination, file) =>
+  const unlinked = mode === "copy" ? absent(files) : await linkAll(root, absent(files), cache, signal);
+  await placeAll(root, unlinked, signal, (destination, file) =>
     file.digest.sizeBytes === 0
       ? placeEmptyFile(file.isExecutable, destination)
-      : placeFile(mode, cache.pathOf(file), destination),
+      : copyFileInto(cache.pathOf(file), destination),
   );
+}
+
+/** Links files into place, and returns those that can't be linked. */
+async function linkAll(
+  root: string,
+  files: readonly Placed<InputFile>[],
+  cache: FileCache,
+  signal: AbortSignal,
+): Promise<Placed<InputFile>[]> {
+  const unlinked: Placed<InputFile>[] = [];
+  for (const [index, file] of files.entries()) {
+    const { path, node } = file;
+    const isLinked =
+      node.digest.sizeBytes > 0 && explaining(path, () => linkFile(cache.pathOf(node), `${root}/${path}`));
+    if (!isLinked) unlinked.push(file);
+    if (index % LINKS_IN_A_TURN === LINKS_IN_A_TURN - 1) {
+      await turn();
+      signal.throwIfAborted();
+    }
+  }
+  return unlinked;
 }
 
 async function placeAll<Node>(
@@ -72,12 +98,28 @@ async function placeAll<Node>(
     try {
       await create(join(root, path), node);
     } catch (error) {
-      const code = systemErrorCode(error);
-      // Nothing was there before: what stands in the way of a name is another name of the tree.
-      if (code === "EEXIST")
-        throw invalidArgument(`input ${path}: this machine takes that for the name of another input`);
-      if (code === "ENAMETOOLONG") throw invalidArgument(`input ${path}: the path is too long for this machine`);
-      throw error;
+      throw explained(path, error);
     }
   });
+}
+
+function explaining<Result>(path: string, create: () => Result): Result {
+  try {
+    return create();
+  } catch (error) {
+    throw explained(path, error);
+  }
+}
+
+/** What a failure to create an input says of the tree, or else the failure itself. */
+function explained(path: string, error: unknown): unknown {
+  switch (systemErrorCode(error)) {
+    case "EEXIST":
+      // Nothing was there before: what stands in the way of a name is another name of the tree.
+      return invalidArgument(`input ${path}: this machine takes that for the name of another input`);
+    case "ENAMETOOLONG":
+      return invalidArgument(`input ${path}: the path is too long for this machine`);
+    default:
+      return error;
+  }
 }
