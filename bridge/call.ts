@@ -11,7 +11,7 @@ import { toGrpcWebRequest } from "./metadata.ts";
 import { readResponseHead } from "./response-head.ts";
 import { TrailerSplitter } from "./trailer-splitter.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
-import { cutOff, describeError, malformedResponse, unreachable } from "./upstream-failure.ts";
+import { cutOff, describeError, malformedResponse, unreachable, withoutStatus } from "./upstream-failure.ts";
 
 /** What the calls of one bridge share. */
 export interface CallContext {
@@ -101,30 +101,38 @@ function passResponse(call: ClientCall, response: UpstreamResponse, { upstream, 
     call.finish(head.trailers);
     return;
   }
-  const splitter = new TrailerSplitter(limits.maxTrailerBytes);
-  if (head.kind === "frames") {
+  const splitter = new TrailerSplitter(limits.maxTrailerBytes, head.kind === "frames" ? head.encoding : undefined);
+  let isEmpty = true;
+  if (head.kind === "frames") call.begin(head.headers);
+  body.once("data", () => {
+    isEmpty = false;
     call.begin(head.headers);
-    const resume = (): void => {
-      body.resume();
-    };
-    body.on("data", (chunk: Buffer) => {
-      try {
-        call.write(splitter.push(chunk));
-      } catch (error) {
-        call.finish(malformedResponse(upstream.endpoint, asFrameError(error)));
-      }
-      if (call.blocked) {
-        body.pause();
-        call.onceDrained(resume);
-      }
-    });
-  } else {
+  });
+  const resume = (): void => {
     body.resume();
-  }
+  };
+  body.on("data", (chunk: Buffer) => {
+    try {
+      call.write(splitter.push(chunk));
+    } catch (error) {
+      call.finish(malformedResponse(upstream.endpoint, asFrameError(error)));
+    }
+    if (call.blocked) {
+      body.pause();
+      call.onceDrained(resume);
+    }
+  });
   // Even with the trailers at hand the end is waited for, so that the connection can carry another call.
   finished(body, { writable: false }, (error) => {
-    const trailers = head.kind === "trailers-only" ? head.trailers : splitter.trailers;
-    call.finish(trailers ?? cutOff(upstream.endpoint, error == null ? "no trailers" : describeError(error)));
+    if (splitter.trailers !== undefined) {
+      call.finish(splitter.trailers);
+    } else if (isEmpty && head.kind === "trailers-only") {
+      call.finish(head.trailers);
+    } else if (isEmpty && error == null) {
+      call.finish(withoutStatus(upstream.endpoint));
+    } else {
+      call.finish(cutOff(upstream.endpoint, error == null ? "no trailers" : describeError(error)));
+    }
   });
 }
 

@@ -1,5 +1,6 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Code } from "@connectrpc/connect";
+import { responseContentType } from "./metadata.ts";
 import { fitTrailers, statusTrailers, type Trailers, withPlainMessage } from "./trailers.ts";
 
 /** The longest delay that a timer can have; a longer deadline is none. */
@@ -104,12 +105,18 @@ export class ClientCall {
         this.#stream.pause();
       }
     });
-    this.#stream.once("end", () => {
+    const ended = (): void => {
       // A reset with NO_ERROR also reads as an end, but of both directions.
       if (!this.isOver() && !this.#stream.closed) {
         end();
       }
-    });
+    };
+    // A request without data ends unasked, and perhaps before it is read.
+    if (this.#stream.readableEnded) {
+      ended();
+    } else {
+      this.#stream.once("end", ended);
+    }
   }
 
   resumeRequest(): void {
@@ -165,7 +172,7 @@ export class ClientCall {
       this.#stream.end();
     } else {
       this.#stream.respond(
-        { ":status": 200, "content-type": "application/grpc+proto", ...this.#trailers },
+        { ":status": 200, "content-type": responseContentType(this.metadata), ...this.#trailers },
         { endStream: true },
       );
       this.#stopClient();

@@ -20,8 +20,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Headers that describe a body, which is framed anew on the other side. Compressed responses are not asked for: a gRPC-Web
- * server compresses the trailer frame too, and an update of an operation could not be read.
+ * Headers that describe a body, which is framed anew on the other side. Compressed responses are not asked for: an update
+ * of an operation, or an answer for several calls, could not be read.
  */
 const ABOUT_THE_BODY: ReadonlySet<string> = new Set([
   "accept-encoding",
@@ -52,6 +52,11 @@ export function isGrpcProto(contentType: string | undefined): boolean {
 
 export function isGrpcWeb(contentType: string | undefined): boolean {
   return contentType !== undefined && GRPC_WEB.test(contentType);
+}
+
+/** The content type of an answer of the bridge's own to a native call with these headers: of the same message format. */
+export function responseContentType(headers: IncomingHttp2Headers): string {
+  return `application/grpc${GRPC.exec(headers["content-type"] ?? "")?.[1] ?? "+proto"}`;
 }
 
 /**

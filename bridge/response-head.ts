@@ -4,19 +4,22 @@ import { isGrpcWeb, toGrpcResponse } from "./metadata.ts";
 import { statusTrailers, type Trailers } from "./trailers.ts";
 import type { UpstreamResponse } from "./upstream.ts";
 
+const STATUS_HEADERS: ReadonlySet<string> = new Set(["grpc-status", "grpc-message", "grpc-status-details-bin"]);
+
 /** What the head of the endpoint's response says about the call. */
 export type ResponseHead =
   /** Frames follow. */
-  | { readonly kind: "frames"; readonly headers: OutgoingHttpHeaders }
-  /** The status is in the head; there is no message. */
-  | { readonly kind: "trailers-only"; readonly trailers: Trailers }
+  | { readonly kind: "frames"; readonly headers: OutgoingHttpHeaders; readonly encoding: string | undefined }
+  /** The status is in the head, and holds if there is no body; where there is one, it ends with another. */
+  | { readonly kind: "trailers-only"; readonly trailers: Trailers; readonly headers: OutgoingHttpHeaders }
   /** No answer of a gRPC server; the status says what it means. Its body is of no use. */
   | { readonly kind: "not-grpc"; readonly trailers: Trailers };
 
 export function readResponseHead(response: UpstreamResponse, endpoint: URL): ResponseHead {
   const { httpStatus, headers } = response;
   if (headers["grpc-status"] !== undefined) {
-    return { kind: "trailers-only", trailers: asTrailers(toGrpcResponse(headers)) };
+    const passed = toGrpcResponse(headers);
+    return { kind: "trailers-only", trailers: asTrailers(passed), headers: withoutStatus(passed) };
   }
   if (httpStatus !== 200) {
     const { code, remedy } = meaningOfHttpStatus(httpStatus);
@@ -28,7 +31,12 @@ export function readResponseHead(response: UpstreamResponse, endpoint: URL): Res
     const message = `the Remex endpoint ${endpoint.href} answered ${type}, not gRPC-Web; check that the URL is that of a Remex Worker`;
     return { kind: "not-grpc", trailers: statusTrailers(Code.Unknown, message) };
   }
-  return { kind: "frames", headers: toGrpcResponse(headers) };
+  const encoding = headers["grpc-encoding"];
+  return {
+    kind: "frames",
+    headers: toGrpcResponse(headers),
+    encoding: typeof encoding === "string" ? encoding : undefined,
+  };
 }
 
 /** The mapping is that of gRPC's "HTTP to gRPC Status Code Mapping", for answers that a gRPC server did not give. */
@@ -50,6 +58,10 @@ function meaningOfHttpStatus(status: number): { readonly code: Code; readonly re
     default:
       return { code: Code.Unknown, remedy: "check that the URL is that of a Remex Worker, and the Worker's log" };
   }
+}
+
+function withoutStatus(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !STATUS_HEADERS.has(name)));
 }
 
 function asTrailers(headers: OutgoingHttpHeaders): Trailers {

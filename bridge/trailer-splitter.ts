@@ -1,15 +1,21 @@
-import { FrameError, FrameReader, FrameScanner } from "./frames.ts";
-import { readTrailerFrame, type Trailers } from "./trailers.ts";
+import { decompressTrailers } from "./compressed-trailers.ts";
+import { COMPRESSED_FLAG, type Frame, FrameError, FrameReader, FrameScanner, TRAILERS_FLAG } from "./frames.ts";
+import { parseTrailers, readTrailerFrame, type Trailers } from "./trailers.ts";
 
 /** Parts the frames of a gRPC-Web response: messages are passed on as they come, the trailer frame is kept. */
 export class TrailerSplitter {
   readonly #scanner = new FrameScanner();
   readonly #reader: FrameReader;
+  readonly #maxTrailerBytes: number;
+  readonly #encoding: string | undefined;
   #inTrailers = false;
   #trailers: Trailers | undefined;
 
-  constructor(maxTrailerBytes: number) {
+  /** @param encoding the response's `grpc-encoding` */
+  constructor(maxTrailerBytes: number, encoding?: string) {
     this.#reader = new FrameReader(maxTrailerBytes);
+    this.#maxTrailerBytes = maxTrailerBytes;
+    this.#encoding = encoding;
   }
 
   /** The trailers, once their frame is whole. */
@@ -31,8 +37,14 @@ export class TrailerSplitter {
       if (this.#trailers !== undefined) {
         throw new FrameError("a frame comes after the trailers");
       }
-      this.#trailers = readTrailerFrame(frame);
+      this.#trailers = this.#read(frame);
     }
     return chunk.subarray(0, messageBytes);
+  }
+
+  #read(frame: Frame): Trailers {
+    return frame.flags === (TRAILERS_FLAG | COMPRESSED_FLAG)
+      ? parseTrailers(decompressTrailers(frame.payload, this.#encoding, this.#maxTrailerBytes))
+      : readTrailerFrame(frame);
   }
 }

@@ -19,6 +19,14 @@ export function cutOff(endpoint: URL, reason: string): Trailers {
   );
 }
 
+/** The status of a call whose answer is complete, and says nothing: UNKNOWN, as gRPC has it of what has no status. */
+export function withoutStatus(endpoint: URL): Trailers {
+  return statusTrailers(
+    Code.Unknown,
+    `the Remex endpoint ${endpoint.href} gave an answer without a status; check that it is a Remex Worker of this version`,
+  );
+}
+
 /** The status of a call whose answer breaks the protocol. */
 export function malformedResponse(endpoint: URL, error: FrameError): Trailers {
   return statusTrailers(

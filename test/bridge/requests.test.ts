@@ -45,6 +45,12 @@ describe("a malformed request gets a status", () => {
     expect(trailers["grpc-status"]).toBe(String(Code.Unimplemented));
   });
 
+  test("of its own message format", async () => {
+    const session = connect((await startTestBridge(await mute())).port);
+    const json = { ":path": "/", "content-type": "application/grpc+json" };
+    expect((await endingOf(open(session, json))).headers["content-type"]).toBe("application/grpc+json");
+  });
+
   test("after any of them the connection still carries calls", async () => {
     const session = connect((await startTestBridge(await answering())).port);
     await endingOf(open(session, { ":path": PATH }).end(Uint8Array.of(0x22, 0, 0, 0, 0)));

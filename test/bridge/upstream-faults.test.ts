@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { encodeFrame } from "../../bridge/frames.ts";
@@ -44,7 +45,6 @@ test("an endpoint that comes up is found", async () => {
 describe("a response without trailers is never OK", () => {
   test.each([
     ["that ends after a message", (response: ServerResponse) => response.end(EMPTY_MESSAGE)],
-    ["that ends with nothing", (response: ServerResponse) => response.end()],
     ["that ends within a message", (response: ServerResponse) => response.end(Uint8Array.of(0, 0, 0, 0, 9, 1))],
     ["that ends within the trailers", (response: ServerResponse) => response.end(OK_TRAILERS.subarray(0, -4))],
     [
@@ -59,6 +59,12 @@ describe("a response without trailers is never OK", () => {
     expect(status.code).toBe(Code.Unavailable);
     expect(status.details).toMatch(/ended its response without a status/);
   });
+});
+
+test("a response without anything is UNKNOWN", async () => {
+  const { status } = await endingOf((response) => response.writeHead(200, GRPC_WEB).end());
+  expect(status.code).toBe(Code.Unknown);
+  expect(status.details).toMatch(/an answer without a status/);
 });
 
 test("trailers that are there count, though the connection breaks after them", async () => {
@@ -79,6 +85,45 @@ test("a status in the head alone is the status, details and all", async () => {
   );
   expect(status).toMatchObject({ code: Code.FailedPrecondition, details: "a b" });
   expect(status.metadata.get("grpc-status-details-bin")).toEqual([Buffer.from("CAk=", "base64")]);
+});
+
+test("a status in the head gives way to that of the trailers", async () => {
+  const head = { ...GRPC_WEB, "grpc-status": "8", "x-kept": "yes" };
+  const { messages, status, headers } = await endingOf((response) =>
+    response.writeHead(200, head).end(Buffer.concat([EMPTY_MESSAGE, trailerFrame("grpc-status: 9\r\n")])),
+  );
+  expect(messages).toHaveLength(1);
+  expect(status.code).toBe(Code.FailedPrecondition);
+  expect(headers?.getMap()).toMatchObject({ "x-kept": "yes" });
+  expect(headers?.get("grpc-status")).toEqual([]);
+});
+
+describe("trailers that are compressed, as a server does that answers a compressed request in kind", () => {
+  const trailers = Buffer.from("grpc-status: 9\r\n");
+
+  test.each([
+    ["br", brotliCompressSync(trailers)],
+    ["deflate", deflateSync(trailers)],
+    ["gzip", gzipSync(trailers)],
+    ["zstd", zstdCompressSync(trailers)],
+  ])("%s", async (encoding, bytes) => {
+    const { status } = await endingOf((response) =>
+      response.writeHead(200, { ...GRPC_WEB, "grpc-encoding": encoding }).end(encodeFrame(bytes, 0x81)),
+    );
+    expect(status.code).toBe(Code.FailedPrecondition);
+  });
+
+  test.each([
+    ["in a way of their own", "own", trailers, /grpc-encoding is own/],
+    ["otherwise than is said", "gzip", trailers, /can't be decompressed \(gzip\)/],
+    ["and are a bomb", "gzip", gzipSync(Buffer.alloc(300_000)), /can't be decompressed \(gzip\)/],
+  ])("%s is INTERNAL", async (_how, encoding, bytes, message) => {
+    const { status } = await endingOf((response) =>
+      response.writeHead(200, { ...GRPC_WEB, "grpc-encoding": encoding }).end(encodeFrame(bytes, 0x81)),
+    );
+    expect(status.code).toBe(Code.Internal);
+    expect(status.details).toMatch(message);
+  });
 });
 
 test.each([

@@ -13,6 +13,7 @@ import { startTestBridge } from "./bridges.ts";
 import { CertificateAuthority, OPENSSL } from "./certificates.ts";
 import { FrozenProxy } from "./frozen-proxy.ts";
 import { NativeClient } from "./native-client.ts";
+import { connect, endingOf, open } from "./raw-client.ts";
 
 const { queryWriteStatus, read, write } = ByteStream.method;
 
@@ -118,6 +119,14 @@ describe.skipIf(!OPENSSL)("an endpoint over TLS (needs openssl)", () => {
     const others = Array.from({ length: 4 }, () => client.unary(queryWriteStatus, {}));
     for (const { status } of await Promise.all([first, ...others])) expect(status.code).toBe(0);
     expect(endpoint.connections()).toBe(3);
+  });
+
+  test("is told the end of a request that came before it was known what it speaks", async () => {
+    const endpoint = await startEndpoint(echo);
+    const bridge = await startTestBridge(endpoint.url, {}, { endpointCa: authority?.cert });
+    const path = "/google.bytestream.ByteStream/QueryWriteStatus";
+    const { trailers } = await endingOf(open(connect(bridge.port), { ":path": path }).end());
+    expect(trailers["grpc-status"]).toBe(String(Code.Unimplemented));
   });
 
   test("that speaks HTTP/1.1 alone is spoken to so", async () => {

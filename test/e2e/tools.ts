@@ -2,8 +2,10 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 
-/** Where `.ci/run` puts what it brings for these tests: `bin/grpcurl` and `lua/*.c`. */
+/** Where `.ci/run` puts what it brings for these tests: programs in `bin/`, and `lua/*.c`. */
 const TOOLS_DIRECTORY = process.env["REMEX_TEST_TOOLS"] ?? join(homedir(), ".cache", "remex-test-tools");
+
+const BY_GO = ".ci/run installs it where there is Go";
 
 /** Something that a test needs and this machine may lack. */
 export interface Tool {
@@ -13,9 +15,15 @@ export interface Tool {
 }
 
 export const BAZEL = program("bazel", "install Debian's bazel-bootstrap");
+/** Connect's conformance runner and the reference implementations that go with it. */
+export const CONFORMANCE = program("connectconformance", BY_GO);
+export const REFERENCE_CLIENT = program("referenceclient", BY_GO);
+export const REFERENCE_SERVER = program("referenceserver", BY_GO);
+/** The client of grpc-go's interoperability cases. */
+export const INTEROP_CLIENT = program("grpc-interop-client", BY_GO);
 export const CCACHE = program("ccache", "install ccache");
 export const GCC = program("gcc", "install gcc");
-export const GRPCURL = program("grpcurl", ".ci/run installs it where there is Go");
+export const GRPCURL = program("grpcurl", BY_GO);
 export const LUA_SOURCE = directory("lua", "lapi.c", ".ci/run fetches it where there is apt-get");
 
 /**
