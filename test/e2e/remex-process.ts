@@ -12,8 +12,9 @@ export class RemexProcess {
   #stderr = "";
   readonly #waiting = new Set<() => void>();
 
-  constructor(args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn(process.execPath, [REMEX, ...args], {
+  /** @param program where the bundled command is */
+  constructor(args: readonly string[], environment: NodeJS.ProcessEnv = {}, program = REMEX) {
+    this.#child = spawn(process.execPath, [program, ...args], {
       // Its own group, so that a test can end it as a crash of the machine would: all of its processes at once.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
