@@ -7,7 +7,7 @@ import { errorMessage, Fault } from "./fault.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { endpointOption, parsePositiveInteger, parseWholeNumberFrom } from "./options.ts";
 import { runAgent } from "./run-agent.ts";
-import { terminationSignal } from "./termination.ts";
+import { endAtOnce, terminationSignal } from "./termination.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
 
 interface AgentFlags {
@@ -122,7 +122,13 @@ Example:
 }
 
 async function runAgentCommand(flags: AgentFlags): Promise<void> {
-  const terminated = terminationSignal();
+  const killed = new AbortController();
+  // The second request to end kills what runs, and the object still hears that this agent is gone; the third kills.
+  const terminated = terminationSignal(() => {
+    if (killed.signal.aborted) endAtOnce();
+    process.exitCode = 1;
+    killed.abort();
+  });
   await runAgent(
     {
       endpoint: flags.endpoint,
@@ -141,6 +147,7 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
         (await parseProperties(flags.additionalEnvironment)).map(({ name, value }) => [name, value]),
       ),
       drainTimeoutMs: flags.drainTimeout * 1000,
+      killSignal: killed.signal,
       logger: createLogger(flags.logLevel),
     },
     terminated,

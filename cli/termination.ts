@@ -4,15 +4,15 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const PARENT_CHECK_MS = 250;
 
 /**
- * Aborts at the first request to end (Ctrl-C, SIGTERM, the terminal's end). The second one ends the process at once,
- * with what an "exit" listener kills.
+ * Aborts at the first request to end (Ctrl-C, SIGTERM, the terminal's end).
+ * @param again is called at each further one. By default that ends the process at once, with what an "exit" listener kills.
  */
-export function terminationSignal(): AbortSignal {
+export function terminationSignal(again: () => void = endAtOnce): AbortSignal {
   const controller = new AbortController();
   for (const signal of SIGNALS) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(1);
-      controller.abort();
+      if (controller.signal.aborted) again();
+      else controller.abort();
     });
   }
   if (process.env["npm_lifecycle_event"] !== undefined) {
@@ -21,6 +21,10 @@ export function terminationSignal(): AbortSignal {
     });
   }
   return controller.signal;
+}
+
+export function endAtOnce(): never {
+  process.exit(1);
 }
 
 /** Settles when `signal` aborts. */

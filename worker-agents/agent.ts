@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import type { InstanceMessage } from "../protos/gen/remex/agent/v1/agent_pb.ts";
 import { digestToWire } from "../src/digest/digest.ts";
+import { AgentIdentity } from "./agent-identity.ts";
 import type { AgentOptions } from "./agent-options.ts";
 import { sleep } from "./backoff.ts";
 import { openCas } from "./blobs/cas.ts";
@@ -31,6 +31,7 @@ import {
 } from "./runner/control-groups.ts";
 import { Runner } from "./runner/runner.ts";
 import { askedProperties } from "./shards/asked-properties.ts";
+import { errorMessage } from "./system-error.ts";
 import { ShardLinks } from "./shards/shard-links.ts";
 import { SharedCapacity } from "./shards/shared-capacity.ts";
 import { WorkDirectory } from "./work-directory.ts";
@@ -82,7 +83,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       onWillingnessChange();
     },
   });
-  const identity = helloIdentity(options);
+  const own = await AgentIdentity.open(work);
+  const identity = helloIdentity(options, own);
   const machine: Machine = {
     name,
     instanceName,
@@ -121,7 +123,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     logger,
   });
   const { drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS, killSignal = new AbortController().signal } = options;
-  let { onReady } = options;
+  let onReady: (() => void) | undefined = options.onReady ?? (() => undefined);
   const links: ShardLinks = new ShardLinks({
     leases,
     capacity,
@@ -143,7 +145,11 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       }),
     onWelcome: ({ shard }) => {
       logger.info({ instanceName, shard, placement }, "connected");
-      onReady?.();
+      if (onReady === undefined) return;
+      own.told().catch((error: unknown) => {
+        logger.warn({ error: errorMessage(error) }, "cannot forget which agents this one replaces");
+      });
+      onReady();
       onReady = undefined;
     },
     onMessage: (message, link) => {
@@ -202,6 +208,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     gone.abort();
     runner.close();
     if (groups !== undefined) await closeControlGroups(groups);
+    if (leases.size === 0) await own.close();
     disk.close();
     cas.close();
     await work.close();
@@ -249,9 +256,13 @@ async function openGroups(logger: Logger): Promise<ControlGroups | undefined> {
 }
 
 /** What Hello says of this agent every time. */
-function helloIdentity({ name, version, properties = [], maxActions }: AgentOptions) {
+function helloIdentity(
+  { name, version, properties = [], maxActions }: AgentOptions,
+  { agentId, replacedAgentIds }: AgentIdentity,
+) {
   return {
-    agentId: randomUUID(),
+    agentId,
+    replacedAgentIds: [...replacedAgentIds],
     name,
     version,
     platform: { properties: mergeProperties(foundProperties(), properties) },

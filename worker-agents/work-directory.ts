@@ -10,11 +10,13 @@ export class WorkDirectoryError extends Error {
 }
 
 /**
- * An agent's place on disk: `cache/` stays, `attempts/` and `temporary/` hold what belongs to this process. Their names
- * begin with its id, so that what a process left behind when it was killed can be told from what another still uses.
+ * An agent's place on disk: `cache/` stays, `attempts/`, `temporary/` and `agents/` hold what belongs to this process. The
+ * names in them begin with its id, so that what a process left behind when it was killed can be told from what another still uses.
  */
 export class WorkDirectory {
   readonly cache: string;
+  /** For AgentIdentity. */
+  readonly agents: string;
   readonly #attempts: string;
   readonly #temporary: string;
   readonly #logger: Logger;
@@ -23,6 +25,7 @@ export class WorkDirectory {
 
   private constructor(path: string, logger: Logger) {
     this.cache = join(path, "cache");
+    this.agents = join(path, "agents");
     this.#attempts = join(path, "attempts");
     this.#temporary = join(path, "temporary");
     this.#logger = logger;
@@ -85,7 +88,8 @@ export class WorkDirectory {
   }
 }
 
-function isLeftover(name: string): boolean {
+/** Whether the process has gone whose id the name of a file or directory begins with. */
+export function isLeftover(name: string): boolean {
   const pid = Number(name.split("-")[0]);
   // In a container the process that was killed and its successor often have the same id.
   return !Number.isSafeInteger(pid) || pid <= 0 || pid === process.pid || !isAlive(pid);

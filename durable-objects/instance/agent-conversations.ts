@@ -144,6 +144,7 @@ export class AgentConversations {
       return;
     }
     const { config, rules, sockets, step } = this.#parts;
+    for (const agentId of hello.replacedAgentIds) this.#replaced(agentId, hello);
     sockets.bind(socket, hello.agentId);
     this.#keep(hello);
     const workerTimeoutMs = config.worker_timeout_s * 1000;
@@ -156,6 +157,20 @@ export class AgentConversations {
       },
     });
     step({ type: "agent_connected", agent: agentDescription(hello, rules), leaseIds: hello.leaseIds });
+  }
+
+  /**
+   * An agent was killed, and its successor is here: waiting for it until the worker timeout would be in vain. What it held
+   * has failed, since it may be what killed it.
+   */
+  #replaced(agentId: string, successor: Hello): void {
+    const { scheduler, step } = this.#parts;
+    if (agentId === successor.agentId || this.name(agentId) !== agentName(successor)) return;
+    const message = "it was killed and started again";
+    for (const leaseId of scheduler.leaseIdsOf(agentId)) {
+      step({ type: "lease_ended", agentId, leaseId, outcome: "infrastructure_failure", message });
+    }
+    step({ type: "agent_disconnected", agentId, left: true });
   }
 
   #drain(agentId: string): void {

@@ -11,6 +11,7 @@ const MAX = {
   propertyLength: 1024,
   leases: 10_000,
   inputRoots: 256,
+  replaced: 256,
 };
 
 /** Why a Hello can't be accepted, in words for the agent's log; undefined if it can. */
@@ -25,6 +26,7 @@ export function refuseHello(hello: Hello): string | undefined {
   }
   if (hello.maxActions < 0) return "max_actions must not be negative";
   if (hello.leaseIds.length > MAX.leases) return "lease_ids must be at most 10000";
+  if (hello.replacedAgentIds.length > MAX.replaced) return "replaced_agent_ids must be at most 256";
   if (hello.cachedInputRoots.length > MAX.inputRoots) return "cached_input_roots must be at most 256";
   return undefined;
 }

@@ -139,6 +139,11 @@ export class Scheduler {
     return liveOfInvocation(this.#state, invocationId, limit);
   }
 
+  /** Ids of the leases that an agent has; none if it is not known. */
+  leaseIdsOf(agentId: string): string[] {
+    return [...(this.#state.agents.get(agentId)?.leases.keys() ?? [])];
+  }
+
   agentLoads(): AgentLoad[] {
     return agentLoads(this.#state);
   }

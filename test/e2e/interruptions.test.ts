@@ -4,6 +4,7 @@ import { BazelWorkspace } from "./bazel.ts";
 import { type Clients, clientsOver, execute } from "./clients.ts";
 import { Gate } from "./gate.ts";
 import { createNativeTransport } from "./native-transport.ts";
+import type { RemexProcess } from "./remex-process.ts";
 import { SeparateProcesses } from "./separate-processes.ts";
 import { temporaryDirectory } from "./temporary-directory.ts";
 import { BAZEL, lacking } from "./tools.ts";
@@ -29,6 +30,42 @@ describe("an agent that is killed in the middle of an action", () => {
     expect(response.result?.executionMetadata?.worker).toBe("second");
     expect(response.result?.outputFiles.map(({ path }) => path)).toEqual(["out"]);
     expect(await gate.arrivals()).toHaveLength(2);
+  });
+});
+
+describe("an agent that ends without its action having ended gives it back at once", () => {
+  async function givesBack(end: (agent: RemexProcess) => Promise<void>, successor: string): Promise<void> {
+    const { processes, gate } = await setUp();
+    await processes.startWorker({ worker_timeout_s: 3600 });
+    const agent = await processes.startAgent("first");
+    const clients = await nativeClients(processes);
+
+    const executed = execute(clients, prepareAction({ script: `${gate.script}; echo finished` }));
+    await gate.reached(1);
+    await end(agent);
+    await agent.exited;
+    await processes.startAgent(successor);
+    await gate.reached(2);
+    await gate.open();
+    const { response } = await executed;
+
+    expect(response.result?.exitCode).toBe(0);
+    expect(response.result?.executionMetadata?.worker).toBe(successor);
+  }
+
+  it("when it is killed and started again", async () => {
+    await givesBack((agent) => {
+      process.kill(agent.pid, "SIGKILL");
+      return Promise.resolve();
+    }, "first");
+  });
+
+  it("at a second SIGTERM", async () => {
+    await givesBack(async (agent) => {
+      process.kill(agent.pid, "SIGTERM");
+      await agent.logged(/(draining)/);
+      process.kill(agent.pid, "SIGTERM");
+    }, "second");
   });
 });
 

@@ -1,4 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
 import {
   LeaseProgress_Phase as Phase,
   LeaseResult_Outcome as Outcome,
@@ -92,6 +94,21 @@ describe("an agent's connection", () => {
     expect(second.hello.agentId).toBe(hello.agentId);
     const { metadata } = await second.connection.progress(Phase.EXECUTING);
     expect(metadata?.inputFetchCompletedTimestamp).toBeDefined();
+  });
+
+  it("names agents of its work directory that were killed, until it has told", async () => {
+    const workDirectory = await temporaryDirectory();
+    const agents = join(workDirectory, "agents");
+    await mkdir(agents);
+    for (const name of [`${process.pid}-a-b`, `${process.ppid}-c`]) await writeFile(join(agents, name), "");
+    const first = await startAgent({ workDirectory });
+    expect(first.hello.replacedAgentIds).toEqual(["a-b"]);
+    await vi.waitFor(async () => {
+      expect(await readdir(agents)).toEqual([`${process.pid}-${first.hello.agentId}`, `${process.ppid}-c`].sort());
+    });
+    first.drain();
+    await first.stopped;
+    expect(await readdir(agents)).toEqual([`${process.ppid}-c`]);
   });
 
   it("survives messages that the agent does not understand", async () => {

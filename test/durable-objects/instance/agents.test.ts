@@ -40,6 +40,28 @@ test("a lease that never reached its agent is given out again, and a late report
   await expect(stream.response()).resolves.toMatchObject({ result: { exitCode: 0 } });
 });
 
+test("an agent that was killed and is started again does not keep its actions waiting", async () => {
+  const killed = await instance.connect("killed", { name: "machine" });
+  const stream = await instance.execute();
+  await killed.next("lease");
+  // Its connection is not known to be lost yet.
+  const successor = await instance.connect("successor", { name: "machine", replacedAgentIds: ["killed", "unknown"] });
+  successor.complete((await successor.next("lease")).leaseId);
+  await expect(stream.response()).resolves.toMatchObject({
+    message: "attempt 2, after: agent machine: it was killed and started again",
+  });
+});
+
+test("an agent of another name is not believed to replace one", async () => {
+  const agent = await instance.connect("alive", { name: "machine" });
+  const stream = await instance.execute();
+  const { leaseId } = await agent.next("lease");
+  const stranger = await instance.connect("stranger", { name: "other", replacedAgentIds: ["alive"] });
+  agent.complete(leaseId);
+  await expect(stream.response()).resolves.toMatchObject({ message: "", result: { exitCode: 0 } });
+  expect(stranger.pending("lease")).toBe(0);
+});
+
 test("a lease that the object does not know is cancelled", async () => {
   const agent = await instance.connect("unknown-lease", { leaseIds: ["00000000-0000-0000-0000-000000000000.1"] });
   await expect(agent.next("cancel")).resolves.toMatchObject({ leaseId: "00000000-0000-0000-0000-000000000000.1" });
