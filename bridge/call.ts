@@ -8,6 +8,8 @@ import { formatGrpcTimeout } from "./grpc-timeout.ts";
 import type { RequestSource } from "./held-request.ts";
 import type { BridgeLimits } from "./limits.ts";
 import { toGrpcWebRequest } from "./metadata.ts";
+import { RepeatableRequest, type RepeatMemory } from "./repeatable-request.ts";
+import { Repeats } from "./repeats.ts";
 import { readResponseHead } from "./response-head.ts";
 import { TrailerSplitter } from "./trailer-splitter.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
@@ -18,27 +20,46 @@ export interface CallContext {
   readonly upstream: Upstream;
   readonly limits: BridgeLimits;
   readonly logger: Logger;
+  readonly repeatMemory: RepeatMemory;
 }
 
 /**
  * Carries a call to the endpoint and back: bytes are moved as they come, in both directions at once and each at the pace
- * of its slower side, and the trailer frame becomes the trailers.
+ * of its slower side, and the trailer frame becomes the trailers. Where the connection fails before there is an answer, a
+ * call of a repeatable method is made again.
  * @param request is read from its beginning, where some of it was looked at before
  */
 export function carryCall(call: ClientCall, context: CallContext, request: RequestSource = call): void {
-  const upstreamCall = startUpstreamCall(call, call.path, context);
+  const repeats = new Repeats(call.path, context.limits);
+  const repeatable = repeats.areLeft
+    ? new RepeatableRequest(request, context.limits.repeatableRequestBytes, context.repeatMemory)
+    : undefined;
+  let upstreamCall: UpstreamCall | undefined;
   call.onceOver(() => {
-    upstreamCall.abort();
+    repeatable?.release();
+    upstreamCall?.abort();
   });
-  sendRequest(call, upstreamCall, request);
-  upstreamCall.response.then(
-    (response) => {
-      passResponse(call, response, context);
-    },
-    (error: unknown) => {
+  const attempt = (): void => {
+    upstreamCall = startUpstreamCall(call, call.path, context);
+    sendRequest(call, upstreamCall, repeatable ?? request);
+    upstreamCall.response.then(
+      (response) => {
+        repeatable?.release();
+        passResponse(call, response, context);
+      },
+      (error: unknown) => {
+        void repeatAfter(error);
+      },
+    );
+  };
+  const repeatAfter = async (error: unknown): Promise<void> => {
+    if (repeatable?.isHeld === true && (await repeats.next(call.signal))) {
+      attempt();
+    } else {
       call.finish(unreachable(context.upstream.endpoint, describeError(error)));
-    },
-  );
+    }
+  };
+  attempt();
 }
 
 /** On whose behalf the bridge calls: a client's call, or what several have in common. */

@@ -18,9 +18,9 @@ import type { ClientCall } from "./client-call.ts";
 import { carryFindMissingBlobs } from "./existence/carry-find-missing-blobs.ts";
 import { KnownBlobs } from "./existence/known-blobs.ts";
 import { isGrpcProto } from "./metadata.ts";
+import { pathOf } from "./method-path.ts";
 import { carryExecution } from "./resume-execution.ts";
 import { codeOf } from "./trailers.ts";
-import { pathOf } from "./unary-call.ts";
 
 const GET_ACTION_RESULT = pathOf(ActionCache.method.getActionResult);
 const FIND_MISSING_BLOBS = pathOf(ContentAddressableStorage.method.findMissingBlobs);

@@ -59,11 +59,16 @@ export interface BridgeLimits {
   readonly executionSilenceMs: number;
   /** How long a cut Execute or WaitExecution is taken up again, counted from the last message. */
   readonly resumeWindowMs: number;
-  /** Pause before the first attempt to resume an execution or an upload; each further one is twice as long on average, up to `resumePauseMaxMs`. */
+  /** Pause before the first attempt to resume an execution or an upload, and before the second to repeat a call; each further one is twice as long on average, up to `resumePauseMaxMs`. */
   readonly resumePauseMs: number;
   readonly resumePauseMaxMs: number;
   /** How long the answer of the endpoint's `/healthz` holds, and how often a health Watch asks. */
   readonly healthProbeMs: number;
+  /** How often a call that may be repeated is, after its connection failed. */
+  readonly repeats: number;
+  /** What is held of the request of such a call, to be sent again, and of all of them together. */
+  readonly repeatableRequestBytes: number;
+  readonly repeatableRequestsBytes: number;
   /** How often it is looked whether the bridge's own certificate was renewed. */
   readonly tlsRenewalMs: number;
   /** How long calls may go on after `close()`. */
@@ -113,6 +118,10 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   resumePauseMs: 250,
   resumePauseMaxMs: 5000,
   healthProbeMs: 5000,
+  repeats: 2,
+  // FindMissingBlobs of 10,000 digests.
+  repeatableRequestBytes: 1024 * 1024,
+  repeatableRequestsBytes: 64 * 1024 * 1024,
   tlsRenewalMs: 60_000,
   shutdownGraceMs: 10_000,
 };

@@ -8,10 +8,10 @@ import { type CallContext, sendRequest, startUpstreamCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
 import { ExecutionUpdates } from "./execution-updates.ts";
 import { encodeFrame, FrameError } from "./frames.ts";
+import { pathOf } from "./method-path.ts";
 import { pause, resumePauseMs } from "./pause.ts";
 import { readResponseHead } from "./response-head.ts";
 import { codeOf, type Trailers } from "./trailers.ts";
-import { pathOf } from "./unary-call.ts";
 import type { UpstreamCall } from "./upstream.ts";
 import { cutOff, describeError, malformedResponse, unreachable } from "./upstream-failure.ts";
 

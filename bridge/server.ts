@@ -6,6 +6,7 @@ import { createDispatcher } from "./dispatch.ts";
 import { type BridgeLimits, DEFAULT_LIMITS } from "./limits.ts";
 import { describeAddress, type ListenAddress, listenOn } from "./listen.ts";
 import { createLocalServices } from "./local-services.ts";
+import { RepeatMemory } from "./repeatable-request.ts";
 import type { Upstream } from "./upstream.ts";
 import { createHttp1Upstream } from "./upstream-http1.ts";
 import { createHttpsUpstream } from "./upstream-https.ts";
@@ -41,6 +42,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const { listen, endpoint, logger, tls } = options;
   const limits: BridgeLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const upstream = createUpstream(options, limits);
+  const repeatMemory = new RepeatMemory(limits.repeatableRequestsBytes);
   const closing = new AbortController();
   const local = createLocalServices(upstream, limits, logger, closing.signal);
 
@@ -49,7 +51,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   server.on("sessionError", (error) => {
     logger.debug({ err: error }, "a client's connection failed");
   });
-  server.on("stream", createDispatcher({ upstream, limits, logger }, local, options.token));
+  server.on("stream", createDispatcher({ upstream, limits, logger, repeatMemory }, local, options.token));
   const connections = trackConnections(server, limits);
   await listenOn(server, listen);
   server.on("error", (error) => {

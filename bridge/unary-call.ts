@@ -3,6 +3,8 @@ import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, 
 import { type CallContext, type Caller, startUpstreamCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
 import { encodeFrame, FrameError, FrameReader, TRAILERS_FLAG } from "./frames.ts";
+import { pathOf } from "./method-path.ts";
+import { Repeats } from "./repeats.ts";
 import { readResponseHead } from "./response-head.ts";
 import { codeOf, OK_TRAILERS, readTrailerFrame, type Trailers } from "./trailers.ts";
 import type { UpstreamCall } from "./upstream.ts";
@@ -14,14 +16,26 @@ export interface UnaryAnswer<Message> {
   /** Undefined unless the status is OK. */
   readonly message: Message | undefined;
   readonly trailers: Trailers;
+  /** There is no answer: the connection failed first, perhaps after the call had its effect. */
+  readonly broken?: true;
 }
 
-export function pathOf({ parent, name }: { parent: { typeName: string }; name: string }): string {
-  return `/${parent.typeName}/${name}`;
-}
-
-/** Calls a unary method of the endpoint. Never rejects. */
+/** Calls a unary method of the endpoint, again if the connection breaks and the method is repeatable. Never rejects. */
 export async function callUnary<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  request: MessageShape<I>,
+  caller: Caller,
+  context: CallContext,
+  signal: AbortSignal,
+): Promise<UnaryAnswer<MessageShape<O>>> {
+  const repeats = new Repeats(pathOf(method), context.limits);
+  for (;;) {
+    const answer = await callOnce(method, request, caller, context, signal);
+    if (answer.broken === undefined || !(await repeats.next(signal))) return answer;
+  }
+}
+
+async function callOnce<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
   request: MessageShape<I>,
   caller: Caller,
@@ -56,6 +70,10 @@ export async function readUnaryAnswer<O extends DescMessage>(
       ? ended(malformedResponse(endpoint, new FrameError("it is OK, but has no message")))
       : { headers: headers ?? {}, message: ok ? message : undefined, trailers: end };
   };
+  const brokenOff = (reason: string): UnaryAnswer<MessageShape<O>> => ({
+    ...ended(headers === undefined ? unreachable(endpoint, reason) : cutOff(endpoint, reason)),
+    broken: true,
+  });
   try {
     const response = await upstreamCall.response;
     const head = readResponseHead(response, endpoint);
@@ -77,12 +95,11 @@ export async function readUnaryAnswer<O extends DescMessage>(
         }
       }
     }
-    return ended(trailers ?? cutOff(endpoint, "no trailers"));
+    return trailers === undefined ? brokenOff("no trailers") : ended(trailers);
   } catch (error) {
     if (error instanceof FrameError) return ended(malformedResponse(endpoint, error));
     if (trailers !== undefined) return ended(trailers);
-    const reason = describeError(error);
-    return ended(headers === undefined ? unreachable(endpoint, reason) : cutOff(endpoint, reason));
+    return brokenOff(describeError(error));
   }
 }
 

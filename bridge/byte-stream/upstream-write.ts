@@ -4,7 +4,8 @@ import {
   WriteResponseSchema,
 } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import { type CallContext, type Caller, startUpstreamCall } from "../call.ts";
-import { pathOf, readUnaryAnswer, type UnaryAnswer } from "../unary-call.ts";
+import { pathOf } from "../method-path.ts";
+import { readUnaryAnswer, type UnaryAnswer } from "../unary-call.ts";
 import type { UpstreamCall } from "../upstream.ts";
 import { type Write, writeFrame } from "./write-frame.ts";
 
