@@ -7,6 +7,7 @@ import type { Digest } from "../../src/digest/digest.ts";
 import { startHash } from "../../src/digest/verify.ts";
 import { Retries, withRetries, type RetryPolicy } from "./call-retries.ts";
 import { corruptBlobError } from "./corrupt-blob.ts";
+import { compressed, compressedFrame, decompressedFrames, isWorthwhile } from "./zstd.ts";
 import { StallGuard } from "./stall-guard.ts";
 
 export interface BlobStreamsOptions {
@@ -18,6 +19,17 @@ export interface BlobStreamsOptions {
   /** The most that one Write call sends: hosting platforms end a request body at a fixed size. */
   readonly maxRequestBytes: number;
 }
+
+/** A blob's bytes from an offset on. */
+type BytesFrom = (offset: number) => AsyncIterable<Uint8Array>;
+
+/** A blob that comes compressed, and how much of it has come. */
+interface Compression {
+  wireBytes: number;
+}
+
+/** After so much of a blob it shows whether it is worth compressing. */
+const TRIAL_BYTES = 1024 * 1024;
 
 /** Reads and writes single blobs of any size by ByteStream. A broken call is followed by one that goes on where it broke. */
 export class BlobStreams {
@@ -32,20 +44,27 @@ export class BlobStreams {
   /**
    * The blob's bytes as they come. What came is not to be trusted before the last piece: an error follows it if the
    * bytes are not what the digest says.
+   * @param zstd whether they may travel compressed: they go on without where that turns out not to be worth it
    * @throws ConnectError NOT_FOUND if the blob is not in the CAS, DATA_LOSS if it is corrupt
    */
-  async *read(digest: Digest, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *read(digest: Digest, zstd: boolean, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    let compression: Compression | undefined = zstd ? { wireBytes: 0 } : undefined;
     const retries = new Retries(this.#options.retryPolicy, signal);
     const hash = startHash(digest.digestFunction);
     let offset = 0;
     while (offset < digest.sizeBytes) {
       try {
-        for await (const piece of this.#readFrom(digest, offset, signal)) {
+        for await (const piece of this.#readFrom(digest, offset, compression, signal)) {
           offset += piece.length;
           if (offset > digest.sizeBytes) throw corruptBlobError(digest);
           hash.update(piece);
           retries.progress();
           yield piece;
+          if (compression !== undefined && offset >= TRIAL_BYTES && !isWorthwhile(offset, compression.wireBytes)) break;
+        }
+        if (compression !== undefined && offset < digest.sizeBytes && offset >= TRIAL_BYTES) {
+          compression = undefined;
+          continue;
         }
         if (offset < digest.sizeBytes) {
           const where = `${offset} of ${digest.sizeBytes} bytes`;
@@ -58,9 +77,20 @@ export class BlobStreams {
     if (hash.digest("hex") !== digest.hash) throw corruptBlobError(digest);
   }
 
-  async *#readFrom(digest: Digest, offset: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  #readFrom(
+    digest: Digest,
+    offset: number,
+    compression: Compression | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    if (compression === undefined) return this.#readData(blobResourceName(digest), offset, signal);
+    const data = this.#readData(compressedResourceName(digest), offset, signal);
+    return decompressedFrames(digest, counted(data, compression));
+  }
+
+  async *#readData(name: string, offset: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     using guard = new StallGuard(this.#options.stallTimeoutMs, signal);
-    const resourceName = this.#resourceName(blobResourceName(digest));
+    const resourceName = this.#resourceName(name);
     guard.waiting();
     const responses = this.#client.read({ resourceName, readOffset: BigInt(offset) }, { signal: guard.signal });
     for await (const { data } of responses) {
@@ -73,19 +103,20 @@ export class BlobStreams {
   /**
    * Stores a blob.
    * @param bytesFrom yields the blob's bytes from an offset on, in pieces of at most a few MiB
+   * @param zstd whether they may travel compressed: they do if the first piece is worth it
    */
-  async write(
-    digest: Digest,
-    bytesFrom: (offset: number) => AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const resourceName = this.#resourceName(`uploads/${randomUUID()}/${blobResourceName(digest)}`);
+  async write(digest: Digest, bytesFrom: BytesFrom, zstd: boolean, signal: AbortSignal): Promise<void> {
+    const compresses = zstd && (await isCompressible(bytesFrom(0)));
+    const name = compresses ? compressedResourceName(digest) : blobResourceName(digest);
+    const resourceName = this.#resourceName(`uploads/${randomUUID()}/${name}`);
     const retries = new Retries(this.#options.retryPolicy, signal);
     let committed = 0;
     while (committed < digest.sizeBytes) {
       let reached: number;
       try {
-        reached = await this.#writeFrom(resourceName, committed, digest.sizeBytes, bytesFrom, signal);
+        reached = await (compresses
+          ? this.#writeCompressedFrom(resourceName, committed, digest.sizeBytes, bytesFrom, signal)
+          : this.#writeFrom(resourceName, committed, digest.sizeBytes, bytesFrom, signal));
         if (reached <= committed) {
           throw new ConnectError(`${resourceName}: no byte past ${committed} was committed`, Code.Unavailable);
         }
@@ -103,7 +134,7 @@ export class BlobStreams {
     resourceName: string,
     offset: number,
     sizeBytes: number,
-    bytesFrom: (offset: number) => AsyncIterable<Uint8Array>,
+    bytesFrom: BytesFrom,
     signal: AbortSignal,
   ): Promise<number> {
     using guard = new StallGuard(this.#options.stallTimeoutMs, signal);
@@ -135,6 +166,45 @@ export class BlobStreams {
     }
   }
 
+  /**
+   * The same with each piece as a zstd frame. `write_offset` goes on from `offset`, which is one of the blob's, by the bytes
+   * that are sent; what is committed is one of the blob's again, unless the call brought the end.
+   */
+  async #writeCompressedFrom(
+    resourceName: string,
+    offset: number,
+    sizeBytes: number,
+    bytesFrom: BytesFrom,
+    signal: AbortSignal,
+  ): Promise<number> {
+    using guard = new StallGuard(this.#options.stallTimeoutMs, signal);
+    const { maxRequestBytes } = this.#options;
+    let reached = offset;
+    const requests = async function* (): AsyncGenerator<MessageInitShape<typeof WriteRequestSchema>> {
+      let writeOffset = offset;
+      for await (const bytes of bytesFrom(offset)) {
+        const data = await compressedFrame(bytes);
+        if (reached > offset && writeOffset - offset + data.length > maxRequestBytes) return;
+        reached += bytes.length;
+        guard.waiting();
+        yield {
+          resourceName: writeOffset === offset ? resourceName : "",
+          writeOffset: BigInt(writeOffset),
+          finishWrite: reached === sizeBytes,
+          data,
+        };
+        writeOffset += data.length;
+      }
+    };
+    const body = requests();
+    try {
+      const { committedSize } = await this.#client.write(body, { signal: guard.signal });
+      return committedSize < 0n || reached === sizeBytes ? sizeBytes : Number(committedSize);
+    } finally {
+      await body.return(undefined);
+    }
+  }
+
   async #committedSize(resourceName: string, signal: AbortSignal): Promise<number> {
     const { retryPolicy, stallTimeoutMs } = this.#options;
     try {
@@ -153,4 +223,24 @@ export class BlobStreams {
     const { instanceName } = this.#options;
     return instanceName === "" ? rest : `${instanceName}/${rest}`;
   }
+}
+
+function compressedResourceName(digest: Digest): string {
+  return `compressed-blobs/zstd${blobResourceName(digest).slice("blobs".length)}`;
+}
+
+async function* counted(
+  data: AsyncIterable<Uint8Array>,
+  compression: Compression,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const piece of data) {
+    compression.wireBytes += piece.length;
+    yield piece;
+  }
+}
+
+/** By its first piece. */
+async function isCompressible(bytes: AsyncIterable<Uint8Array>): Promise<boolean> {
+  for await (const piece of bytes) return (await compressed(piece)) !== undefined;
+  return false;
 }

@@ -1,7 +1,9 @@
 import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect";
 import {
   Capabilities,
+  Compressor_Value as Compressor,
   ContentAddressableStorage,
+  type BatchUpdateBlobsRequest_Request,
   type DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Status } from "../../protos/gen/google/rpc/status_pb.ts";
@@ -10,7 +12,8 @@ import { digestKey, digestToWire, type Digest } from "../../src/digest/digest.ts
 import { digestMismatch } from "../../src/digest/verify.ts";
 import { retryDelayMs, withRetries, type RetryPolicy } from "./call-retries.ts";
 import { corruptBlobError } from "./corrupt-blob.ts";
-import type { BatchLimits } from "./transfer-plan.ts";
+import { compressed, decompressed } from "./zstd.ts";
+import type { TransferLimits } from "./transfer-plan.ts";
 
 /** Where the server states no limit: what fits gRPC's usual message of 4 MiB. */
 const DEFAULT_BATCH_BYTES = 4 * 1024 * 1024 - 64 * 1024;
@@ -32,6 +35,8 @@ export interface CasBatchesOptions {
   readonly instanceName: string;
   readonly retryPolicy: RetryPolicy;
   readonly callTimeoutMs: number;
+  /** Whether blobs may be compressed on the way, if the server can. */
+  readonly compresses: boolean;
 }
 
 /**
@@ -41,7 +46,7 @@ export interface CasBatchesOptions {
 export class CasBatches {
   readonly #options: CasBatchesOptions;
   readonly #cas: Client<typeof ContentAddressableStorage>;
-  #limits: BatchLimits | undefined;
+  #limits: TransferLimits | undefined;
 
   constructor(options: CasBatchesOptions) {
     this.#options = options;
@@ -49,12 +54,12 @@ export class CasBatches {
   }
 
   /** What a batch may hold, by the server's Capabilities, which are asked for once. */
-  async limits(signal: AbortSignal): Promise<BatchLimits> {
+  async limits(signal: AbortSignal): Promise<TransferLimits> {
     return (this.#limits ??= await this.#askLimits(signal));
   }
 
-  async #askLimits(signal: AbortSignal): Promise<BatchLimits> {
-    const { transport, instanceName } = this.#options;
+  async #askLimits(signal: AbortSignal): Promise<TransferLimits> {
+    const { compresses, transport, instanceName } = this.#options;
     const capabilities = createClient(Capabilities, transport);
     const { cacheCapabilities } = await this.#call(signal, (options) =>
       capabilities.getCapabilities({ instanceName }, options),
@@ -64,6 +69,8 @@ export class CasBatches {
       maxBatchBytes: stated > 0 ? Math.min(stated, DEFAULT_BATCH_BYTES) : DEFAULT_BATCH_BYTES,
       maxBatchCount: MAX_BATCH_COUNT,
       maxInlineBytes: MAX_INLINE_BYTES,
+      zstd: compresses && cacheCapabilities?.supportedCompressors.includes(Compressor.ZSTD) === true,
+      zstdUpdates: compresses && cacheCapabilities?.supportedBatchUpdateCompressors.includes(Compressor.ZSTD) === true,
     };
   }
 
@@ -91,10 +98,12 @@ export class CasBatches {
    */
   async read(digests: readonly Digest[], signal: AbortSignal): Promise<Map<string, Uint8Array>> {
     const found = new Map<string, Uint8Array>();
+    const { zstd } = await this.limits(signal);
+    const acceptableCompressors = zstd ? [Compressor.ZSTD] : [];
     let open = digests;
     await this.#call(signal, async (options) => {
       const { responses } = await this.#cas.batchReadBlobs(
-        { ...this.#instance(open), digests: open.map(digestToWire) },
+        { ...this.#instance(open), digests: open.map(digestToWire), acceptableCompressors },
         options,
       );
       const answers = new Map(responses.map((response) => [response.digest?.hash, response]));
@@ -106,7 +115,8 @@ export class CasBatches {
           if (failure.code !== Code.NotFound) failures.set(digest, failure);
           continue;
         }
-        const bytes = answer?.data ?? NO_BYTES;
+        const data = answer?.data ?? NO_BYTES;
+        const bytes = answer?.compressor === Compressor.ZSTD ? decompressed(digest, data) : data;
         if (digestMismatch(digest, bytes) !== undefined) throw corruptBlobError(digest);
         found.set(digestKey(digest), bytes);
       }
@@ -118,10 +128,19 @@ export class CasBatches {
 
   /** Stores blobs. @param blobs within `limits` */
   async write(blobs: readonly Blob[], signal: AbortSignal): Promise<void> {
-    const bytesOf = new Map(blobs.map(({ digest, bytes }) => [digest, bytes]));
-    let open: readonly Digest[] = [...bytesOf.keys()];
+    const { zstdUpdates } = await this.limits(signal);
+    const dataOf = new Map<Digest, Pick<BatchUpdateBlobsRequest_Request, "data" | "compressor">>();
+    for (const { digest, bytes } of blobs) {
+      const frame = zstdUpdates ? await compressed(bytes) : undefined;
+      const sent =
+        frame === undefined
+          ? { data: bytes, compressor: Compressor.IDENTITY }
+          : { data: frame, compressor: Compressor.ZSTD };
+      dataOf.set(digest, sent);
+    }
+    let open: readonly Digest[] = [...dataOf.keys()];
     await this.#call(signal, async (options) => {
-      const requests = open.map((digest) => ({ digest: digestToWire(digest), data: bytesOf.get(digest) ?? NO_BYTES }));
+      const requests = open.map((digest) => ({ digest: digestToWire(digest), ...dataOf.get(digest) }));
       const { responses } = await this.#cas.batchUpdateBlobs({ ...this.#instance(open), requests }, options);
       const answers = new Map(responses.map((response) => [response.digest?.hash, response]));
       const failures = new Map<Digest, ConnectError>();

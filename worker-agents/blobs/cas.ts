@@ -17,6 +17,8 @@ export interface CasOptions {
   readonly retryPolicy: RetryPolicy;
   readonly callTimeoutMs: number;
   readonly maxRequestBytes: number;
+  /** Whether blobs may be compressed on the way. Default: unless the endpoint is this machine. */
+  readonly compresses?: boolean;
 }
 
 /** The CAS of one instance, as an agent reaches it. Closed when it is no longer needed. */
@@ -29,8 +31,11 @@ export interface Cas {
   close(): void;
 }
 
+/** The names of this machine to itself: there, compression costs more than it saves. */
+const LOOPBACK = /^(?:localhost|127\.[\d.]+|\[::1\])$/;
+
 export function openCas(options: CasOptions): Cas {
-  const { endpoint, token } = options;
+  const { endpoint, token, compresses = !LOOPBACK.test(endpoint.hostname) } = options;
   const agent =
     endpoint.protocol === "https:" ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   const transport = createConnectTransport({
@@ -42,7 +47,7 @@ export function openCas(options: CasOptions): Cas {
     acceptCompression: [],
   });
   return {
-    batches: new CasBatches({ ...options, transport }),
+    batches: new CasBatches({ ...options, compresses, transport }),
     streams: new BlobStreams({ ...options, transport, stallTimeoutMs: options.callTimeoutMs }),
     readSlots: new Slots(CALLS_AT_ONCE),
     writeSlots: new Slots(CALLS_AT_ONCE),

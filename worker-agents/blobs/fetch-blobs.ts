@@ -21,7 +21,8 @@ export async function fetchBlobs(
   signal: AbortSignal,
   take: TakeBlob,
 ): Promise<Digest[]> {
-  const { batches, streams } = planTransfers(digests, (digest) => digest, await cas.batches.limits(signal));
+  const limits = await cas.batches.limits(signal);
+  const { batches, streams } = planTransfers(digests, (digest) => digest, limits);
   const missing: Digest[] = [];
   await settleAll([
     ...batches.map((batch) =>
@@ -37,7 +38,7 @@ export async function fetchBlobs(
     ...streams.map((digest) =>
       cas.readSlots.run(async () => {
         try {
-          await take(digest, cas.streams.read(digest, signal));
+          await take(digest, cas.streams.read(digest, limits.zstd, signal));
         } catch (error) {
           if (!(error instanceof ConnectError) || error.code !== Code.NotFound) throw error;
           missing.push(digest);

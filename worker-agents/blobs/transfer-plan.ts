@@ -9,6 +9,14 @@ export interface BatchLimits {
   readonly maxInlineBytes: number;
 }
 
+/** How blobs are to be carried. */
+export interface TransferLimits extends BatchLimits {
+  /** Whether blobs that are read, and those that are written on their own, may be compressed. */
+  readonly zstd: boolean;
+  /** Whether those of a batch that is written may be. */
+  readonly zstdUpdates: boolean;
+}
+
 export interface TransferPlan<Item> {
   readonly batches: readonly (readonly Item[])[];
   readonly streams: readonly Item[];

@@ -25,10 +25,13 @@ export async function uploadBlobs(cas: Cas, uploads: readonly Upload[], signal: 
   const missing = await cas.batches.findMissing(digests, signal);
   if (missing.length === 0) return;
   const wanted = missing.flatMap((digest) => distinct.get(digestKey(digest)) ?? []);
-  const plan = planTransfers(wanted, ({ digest }) => digest, await cas.batches.limits(signal));
+  const limits = await cas.batches.limits(signal);
+  const plan = planTransfers(wanted, ({ digest }) => digest, limits);
   const calls = [
     ...plan.batches.map((batch) => () => uploadBatch(cas, batch, signal)),
-    ...plan.streams.map((upload) => () => cas.streams.write(upload.digest, (offset) => pieces(upload, offset), signal)),
+    ...plan.streams.map(
+      (upload) => () => cas.streams.write(upload.digest, (offset) => pieces(upload, offset), limits.zstd, signal),
+    ),
   ];
   await forEachConcurrently(calls, UPLOADS_AT_ONCE, (call) => cas.writeSlots.run(call));
 }
