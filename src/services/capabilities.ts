@@ -5,6 +5,7 @@ import {
   type Capabilities,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
+import { AVERAGE_CHUNK_BYTES, SEED } from "../chunking/fast-cdc.ts";
 import type { Env } from "../env.ts";
 import { MAX_BATCH_BYTES } from "../limits.ts";
 
@@ -25,6 +26,9 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
           maxCasBlobSizeBytes: BigInt(config.store.max_blob_bytes),
           supportedCompressors: [Compressor_Value.ZSTD],
           supportedBatchUpdateCompressors: [Compressor_Value.ZSTD],
+          splitBlobSupport: true,
+          spliceBlobSupport: true,
+          fastCdc2020Params: { avgChunkSizeBytes: BigInt(AVERAGE_CHUNK_BYTES), seed: SEED },
           symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
         },
         executionCapabilities: {
@@ -34,7 +38,7 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
           executionPriorityCapabilities: EVERY_PRIORITY,
         },
         lowApiVersion: { major: 2, minor: 0 },
-        highApiVersion: { major: 2, minor: 11 },
+        highApiVersion: { major: 2, minor: 12 },
       };
     },
   };

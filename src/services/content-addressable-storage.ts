@@ -10,6 +10,9 @@ import {
   type DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
+import { openChunkLists } from "../chunking/chunk-lists.ts";
+import { spliceBlob } from "../chunking/splice-blob.ts";
+import { splitBlob } from "../chunking/split-blob.ts";
 import { compressZstd, decompressZstd } from "../compression/zstd.ts";
 import {
   digestFromWire,
@@ -25,7 +28,7 @@ import { MAX_BATCH_BYTES } from "../limits.ts";
 import type { ServedInstance } from "../served-instance.ts";
 import { treePages } from "../trees/tree-pages.ts";
 
-export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<typeof ContentAddressableStorage>> {
+export function contentAddressableStorageService(env: Env): ServiceImpl<typeof ContentAddressableStorage> {
   return {
     async findMissingBlobs({ instanceName, blobDigests, digestFunction }, context) {
       const instance = authorizedInstance(env, context, instanceName, "read-blobs");
@@ -93,6 +96,25 @@ export function contentAddressableStorageService(env: Env): Partial<ServiceImpl<
       const parsedFunction = requestDigestFunction(digestFunction, rootDigest?.hash, instance.digestFunctions);
       const root = digestFromWire(parsedFunction, rootDigest, "root_digest");
       yield* treePages(root, instance.blobs, { pageSize, pageToken });
+    },
+
+    async splitBlob({ instanceName, blobDigest, digestFunction }, context) {
+      const instance = authorizedInstance(env, context, instanceName, "read-blobs");
+      const parsedFunction = requestDigestFunction(digestFunction, blobDigest?.hash, instance.digestFunctions);
+      const blob = digestFromWire(parsedFunction, blobDigest, "blob_digest");
+      const lists = openChunkLists(env, instance.config);
+      const { chunks, chunkingFunction } = await splitBlob(instance.blobs, lists, blob);
+      return { chunkDigests: chunks.map(digestToWire), chunkingFunction };
+    },
+
+    async spliceBlob({ instanceName, blobDigest, chunkDigests, digestFunction, chunkingFunction }, context) {
+      const instance = authorizedInstance(env, context, instanceName, "write-blobs");
+      const parsedFunction = requestDigestFunction(digestFunction, blobDigest?.hash, instance.digestFunctions);
+      const blob = digestFromWire(parsedFunction, blobDigest, "blob_digest");
+      const chunks = parseDigests(instance, chunkDigests, parsedFunction.value);
+      const lists = openChunkLists(env, instance.config);
+      await spliceBlob(instance.blobs, lists, instance.config.name, blob, { chunks, chunkingFunction });
+      return { blobDigest: digestToWire(blob) };
     },
   };
 }

@@ -78,6 +78,8 @@ const CALLS: readonly (readonly [name: string, right: Right, call: (clients: Cli
     "write-action-results",
     ({ actionCache }) => actionCache.updateActionResult({ ...main, actionDigest: blob.digest, actionResult: {} }),
   ],
+  ["SplitBlob", "read-blobs", ({ cas }) => cas.splitBlob({ ...main, blobDigest: blob.digest })],
+  ["SpliceBlob", "write-blobs", ({ cas }) => cas.spliceBlob({ ...main, blobDigest: blob.digest, chunkDigests: [] })],
   ["Execute", "execute", ({ execution }) => drain(execution.execute({ ...main, actionDigest: blob.digest }))],
   ["WaitExecution", "see-operations", ({ execution }) => drain(execution.waitExecution(operation))],
   ["GetOperation", "see-operations", ({ operations }) => operations.getOperation(operation)],

@@ -28,8 +28,9 @@ test.each(PROTOCOLS)("tells what is true of the service ($name)", async ({ conne
     symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
     supportedCompressors: [Compressor_Value.ZSTD],
     supportedBatchUpdateCompressors: [Compressor_Value.ZSTD],
-    splitBlobSupport: false,
-    spliceBlobSupport: false,
+    splitBlobSupport: true,
+    spliceBlobSupport: true,
+    fastCdc2020Params: { avgChunkSizeBytes: 512n << 10n, seed: 0 },
   });
   expect(executionCapabilities).toMatchObject({
     execEnabled: true,
@@ -37,7 +38,7 @@ test.each(PROTOCOLS)("tells what is true of the service ($name)", async ({ conne
     digestFunctions: [DigestFunction_Value.SHA256, DigestFunction_Value.BLAKE3],
     executionPriorityCapabilities: everyPriority,
   });
-  expect(rest).toMatchObject({ lowApiVersion: { major: 2, minor: 0 }, highApiVersion: { major: 2, minor: 11 } });
+  expect(rest).toMatchObject({ lowApiVersion: { major: 2, minor: 0 }, highApiVersion: { major: 2, minor: 12 } });
 });
 
 test.each(PROTOCOLS)(
