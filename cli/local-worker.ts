@@ -39,7 +39,7 @@ export const LOCAL_WORKER = {
   },
   r2Buckets: { CAS: "remex-cas" },
   // Beside what wrangler.toml says: with no `access` in the configuration, whoever reaches this machine may do anything.
-  bindings: { REMEX_ANONYMOUS_ROLES: "cache-writer,executor,agent,operator" },
+  bindings: { REMEX_ANONYMOUS_ROLES: "cache-writer,executor,agent,operator", REMEX_ONE_PLACE: "this machine" },
 };
 
 /**

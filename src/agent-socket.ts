@@ -1,7 +1,7 @@
 import type { Handler } from "hono";
 import { authorizedInstance, callerOf } from "./access/authorized-instance.ts";
 import type { Env } from "./env.ts";
-import { formatObjectName } from "./instance-object/operation-name.ts";
+import { instanceStub } from "./instance-object/instance-objects.ts";
 
 /** `GET /v1/instances/{instance_name}/agent?shard={number}`: an agent's WebSocket, handed on to the instance's object. */
 export const agentSocketRoute: Handler<{ Bindings: Env }, "/v1/instances/:instance/agent"> = async (c) => {
@@ -18,7 +18,6 @@ export const agentSocketRoute: Handler<{ Bindings: Env }, "/v1/instances/:instan
   if (!Number.isInteger(shard) || shard < 0 || shard >= config.scheduler.shards) {
     return c.text(`instance "${config.name}" has ${config.scheduler.shards} scheduler shards, from 0 on\n`, 404);
   }
-  const name = formatObjectName({ instanceName: config.name, shard });
-  const stub = c.env.INSTANCE.get(c.env.INSTANCE.idFromName(name));
+  const stub = instanceStub(c.env, { instanceName: config.name, shard });
   return stub.fetch("https://instance/agent", { headers: { upgrade: "websocket" } });
 };

@@ -13,4 +13,6 @@ export interface Env {
    * of access. Set by the local runner, which listens on this machine only; never on a deployed Worker.
    */
   readonly REMEX_ANONYMOUS_ROLES?: string;
+  /** Set by the local runner: every object is on this machine, and workerd by itself has no jurisdictions. */
+  readonly REMEX_ONE_PLACE?: string;
 }

@@ -12,6 +12,8 @@ export interface TestWorkerOptions {
   readonly dataDirectory?: string;
   /** The Worker's module, in place of src/worker.ts. */
   readonly entryPoint?: string;
+  /** Bindings on top of the local runner's; undefined takes one away. */
+  readonly bindings?: Readonly<Record<string, string | undefined>>;
   /** Gets each line that the Worker logs; else its errors go to the test's own output. */
   readonly onLog?: (line: string) => void;
 }
@@ -45,7 +47,7 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
         modules: [
           { type: "ESModule", path: "worker.js", contents: await bundle(options.entryPoint ?? "src/worker.ts") },
         ],
-        bindings: { ...LOCAL_WORKER.bindings, ...(options.config !== undefined && { REMEX_CONFIG: options.config }) },
+        bindings: defined({ ...LOCAL_WORKER.bindings, REMEX_CONFIG: options.config, ...options.bindings }),
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0, proxy: false }],
       },
     ],
@@ -68,6 +70,12 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
       if (options.dataDirectory === undefined) await rm(dataDirectory, { recursive: true, force: true });
     },
   };
+}
+
+function defined(bindings: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(bindings).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
+  );
 }
 
 const bundles = new Map<string, Promise<string>>();

@@ -16,7 +16,7 @@ import { concatenate } from "../bytes/concatenate.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
 import type { Digest } from "../digest/digest.ts";
 import { toError } from "../errors/to-error.ts";
-import { callObject } from "../objects/call-object.ts";
+import { callObject, type ObjectNamespace } from "../objects/call-object.ts";
 import { chunk, chunkBySize } from "../batching/chunk.ts";
 import { shardName, shardOf } from "./shard-map.ts";
 
@@ -43,10 +43,10 @@ export interface ClientUpload {
  * than the configuration says.
  */
 export class CacheShards {
-  readonly #namespace: DurableObjectNamespace<CacheShard>;
+  readonly #namespace: ObjectNamespace<DurableObjectId, DurableObjectStub<CacheShard>>;
   readonly #options: CacheShardsOptions;
 
-  constructor(namespace: DurableObjectNamespace<CacheShard>, options: CacheShardsOptions) {
+  constructor(namespace: ObjectNamespace<DurableObjectId, DurableObjectStub<CacheShard>>, options: CacheShardsOptions) {
     this.#namespace = namespace;
     this.#options = options;
   }

@@ -1,11 +1,13 @@
 import JSON5 from "json5";
 import { digestFunctionByName, type DigestFunction } from "../digest/digest-function.ts";
 import { describeIssues, pathText, shown } from "./issues.ts";
-import { type AccessConfig, configSchema, type SchedulerConfig, type StoreConfig } from "./schema.ts";
+import { type AccessConfig, configSchema, type Place, type SchedulerConfig, type StoreConfig } from "./schema.ts";
 
 /** One instance with what it names resolved. */
 export interface ConfiguredInstance {
   readonly name: string;
+  /** Of its Instance objects. */
+  readonly place: Place;
   readonly schedulerName: string;
   readonly scheduler: SchedulerConfig;
   readonly storeName: string;
@@ -73,7 +75,9 @@ export function parseConfig(text: string): Config {
       const digestFunctions = instance.digest_functions.flatMap(
         (functionName) => digestFunctionByName(functionName) ?? [],
       );
-      instances.set(name, { name, schedulerName, scheduler, storeName, store, digestFunctions });
+      const { jurisdiction, location_hint } = instance;
+      const place = { jurisdiction, location_hint };
+      instances.set(name, { name, place, schedulerName, scheduler, storeName, store, digestFunctions });
     }
   });
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));

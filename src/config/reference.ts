@@ -64,7 +64,7 @@ const HEADINGS: Row = ["Key", "Type", "Unit", "Default", "Description"];
 function row(key: string, schema: JsonSchema, isRequired: boolean): Row {
   const type = expectation(schema).replace(/^an? /, "");
   const unit = UNITS.find(([suffix]) => key.endsWith(suffix))?.[1] ?? "";
-  const absent = isRequired ? "required" : "";
+  const absent = isRequired ? "required" : "none";
   const byDefault = schema.default === undefined ? absent : `\`${JSON.stringify(schema.default)}\``;
   return [`\`${key}\``, type, unit, byDefault, schema.description ?? ""];
 }

@@ -7,6 +7,24 @@ const seconds = z.number().positive();
 
 const propertyKind = z.enum(["exact", "minimum", "priority", "ignore"]);
 
+/** Where objects are made and kept. */
+export const placeSchema = z.strictObject({
+  location_hint: z
+    .enum(["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"])
+    .optional()
+    .describe(
+      "The part of the world where its objects are made; they stay where they were made. Without it that is near whoever " +
+        "calls first.",
+    ),
+  jurisdiction: z
+    .enum(["eu", "fedramp"])
+    .optional()
+    .describe(
+      "Where its objects must run and keep their data. They are other objects then: set it before the first use. The bucket's " +
+        "own is set in wrangler.toml.",
+    ),
+});
+
 /** What a scheduler may be told; durations in seconds. */
 export const schedulerSchema = z.strictObject({
   supported_platform_properties: z
@@ -104,6 +122,7 @@ export const storeSchema = z.strictObject({
       "How long an upload that broke off can be taken up again; when no part of it came for so long, what there is of it " +
         "is removed. R2 itself drops uploads after 7 days.",
     ),
+  ...placeSchema.shape,
 });
 
 /**
@@ -140,6 +159,7 @@ const instanceSchema = z.strictObject({
     .string()
     .describe("A key of `schedulers`. Instances that name the same scheduler share its settings only."),
   cas_store: z.string().describe("A key of `stores`. Instances that name the same store share its blobs."),
+  ...placeSchema.shape,
   digest_functions: z
     .array(z.enum(["sha256", "blake3", "sha1", "sha384", "sha512", "md5"]))
     .min(1)
@@ -215,6 +235,7 @@ export const configSchema = z.strictObject({
   }),
 });
 
+export type Place = z.infer<typeof placeSchema>;
 export type AccessConfig = z.infer<typeof accessSchema>;
 export type JwtConfig = z.infer<typeof jwtSchema>;
 export type SchedulerConfig = z.infer<typeof schedulerSchema>;

@@ -4,9 +4,10 @@ import { authorizedInstance, type Who } from "../access/authorized-instance.ts";
 import type { Right } from "../access/roles.ts";
 import { SHA256 } from "../digest/digest-function.ts";
 import { parseDigest } from "../digest/digest.ts";
+import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
-
-import { callObject } from "../objects/call-object.ts";
+import { callObject, type ObjectNamespace } from "../objects/call-object.ts";
+import { placedObjects } from "../objects/placed-objects.ts";
 import { serveInstance } from "../served-instance.ts";
 import { formatObjectName, type InstanceShard, type OperationName, parseOperationName } from "./operation-name.ts";
 
@@ -16,7 +17,20 @@ export function callInstance<R>(
   shard: InstanceShard,
   call: (stub: DurableObjectStub<Instance>) => Promise<R>,
 ): Promise<R> {
-  return callObject(env.INSTANCE, formatObjectName(shard), call);
+  return callObject(instanceObjects(env, shard), formatObjectName(shard), call);
+}
+
+/** A stub of an Instance object, for a socket to it. */
+export function instanceStub(env: Env, shard: InstanceShard): DurableObjectStub<Instance> {
+  const objects = instanceObjects(env, shard);
+  return objects.get(objects.idFromName(formatObjectName(shard)));
+}
+
+function instanceObjects(
+  env: Env,
+  { instanceName }: InstanceShard,
+): ObjectNamespace<DurableObjectId, DurableObjectStub<Instance>> {
+  return placedObjects(env, env.INSTANCE, servedConfig(env).instances.get(instanceName)?.place ?? {});
 }
 
 /**

@@ -7,7 +7,8 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { Env } from "../env.ts";
-import { formatObjectName, type InstanceShard } from "./operation-name.ts";
+import { instanceStub } from "./instance-objects.ts";
+import type { InstanceShard } from "./operation-name.ts";
 
 /** The longest that a timer can be set for: 2^31 - 1 ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -51,7 +52,7 @@ export class ObjectSocket<In extends DescMessage, Out extends DescMessage> {
     messages: { readonly incoming: In; readonly outgoing: Out },
     signal: AbortSignal,
   ): Promise<ObjectSocket<In, Out> | undefined> {
-    const stub = env.INSTANCE.get(env.INSTANCE.idFromName(formatObjectName(shard)));
+    const stub = instanceStub(env, shard);
     try {
       const response = await stub.fetch(`https://instance${path}`, { headers: { upgrade: "websocket" } });
       const socket = response.webSocket;

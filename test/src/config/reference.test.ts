@@ -25,7 +25,7 @@ test("every key has a row that describes it", () => {
   for (const key of [schedulerSchema, storeSchema, instance].flatMap((schema) => Object.keys(schema.shape))) {
     const [, type, , byDefault, description] = rowOf(key) ?? [];
     expect({ key, type, byDefault, description }).not.toMatchObject({ type: "" });
-    expect(byDefault, key).toMatch(/^(required|`.+`)$/);
+    expect(byDefault, key).toMatch(/^(required|none|`.+`)$/);
     expect(description, key).toMatch(/\.$/);
   }
 });
