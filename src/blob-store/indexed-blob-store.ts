@@ -10,6 +10,7 @@ import { log } from "../log.ts";
 import type { BlobRange, BlobStore, BlobUpload } from "./blob-store.ts";
 import { InlineRows } from "./inline-rows.ts";
 import { MultipartObjects } from "./multipart-objects.ts";
+import type { ObjectReads } from "./object-reads.ts";
 import type { R2Objects } from "./r2-objects.ts";
 import { SINGLE_PUT_MAX_BYTES, SingleObjects } from "./single-objects.ts";
 import { wrongOffsetError } from "./wrong-offset.ts";
@@ -28,15 +29,16 @@ interface Blob {
  */
 export class IndexedBlobStore implements BlobStore {
   readonly #shards: CacheShards;
-  readonly #objects: R2Objects;
+  readonly #reads: ObjectReads;
   readonly #inlineMaxBytes: number;
   readonly #inlineRows: InlineRows;
   readonly #singleObjects: SingleObjects;
   readonly #multipartObjects: MultipartObjects;
 
-  constructor(shards: CacheShards, objects: R2Objects, inlineMaxBytes: number) {
+  /** @param reads where objects are read to be served; what is stored is verified in `objects` itself. */
+  constructor(shards: CacheShards, objects: R2Objects, reads: ObjectReads, inlineMaxBytes: number) {
     this.#shards = shards;
-    this.#objects = objects;
+    this.#reads = reads;
     this.#inlineMaxBytes = inlineMaxBytes;
     this.#inlineRows = new InlineRows(shards);
     this.#singleObjects = new SingleObjects(shards, objects);
@@ -130,7 +132,7 @@ export class IndexedBlobStore implements BlobStore {
     }
     // R2 has no empty ranges.
     if (range?.offsetBytes === digest.sizeBytes) return new Response(new Uint8Array(0)).body ?? undefined;
-    const stream = await this.#objects.get(digest, entry.uploadId, range);
+    const stream = await this.#reads.get(digest, entry.uploadId, range);
     if (stream !== undefined) return stream;
     // Between the two answers the blob was removed, perhaps stored again; or the store has lost it.
     const [now] = await this.#shards.lookUp([digest]);

@@ -4,6 +4,7 @@ import { digestKey, type Digest } from "../digest/digest.ts";
 import { hashMismatch } from "../digest/verify.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 import type { BlobRange } from "./blob-store.ts";
+import type { ObjectReads } from "./object-reads.ts";
 import { SourceEndedError } from "../bytes/fixed-length.ts";
 import { formatObjectKey } from "./object-key.ts";
 
@@ -25,7 +26,7 @@ export class NoSuchUploadError extends Error {
 export const MAX_DELETED_TOGETHER = 1000;
 
 /** The blobs of a store that are R2 objects, each under the key of its upload (`object-key.ts`). */
-export class R2Objects {
+export class R2Objects implements ObjectReads {
   readonly #bucket: R2Bucket;
   readonly #store: string;
 
@@ -34,7 +35,6 @@ export class R2Objects {
     this.#store = store;
   }
 
-  /** The object's bytes, or undefined if there is no such object. */
   async get(digest: Digest, uploadId: string, range?: BlobRange): Promise<ReadableStream<Uint8Array> | undefined> {
     const key = this.#key(digest, uploadId);
     const options = range === undefined ? undefined : { range: toR2Range(range, digest) };

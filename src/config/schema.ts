@@ -116,6 +116,13 @@ export const storeSchema = z.strictObject({
   touch_interval_s: seconds
     .default(3600)
     .describe("How old a blob's recorded last use may be before another use is recorded. Each record is a billed row."),
+  colo_cache: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether blobs in R2 that were read are kept in the cache of the Cloudflare data center that the Worker runs in, where " +
+        "reading them again costs no R2 operation. Needs a domain of your own: on workers.dev it does nothing.",
+    ),
   abandoned_upload_s: seconds
     .default(86_400)
     .describe(
