@@ -31,6 +31,8 @@ const [, commandLine] = await Promise.all([
       remex: "cli/remex.ts",
       // Forked by the agent, which looks for it beside its own chunk.
       "chunks/runner-process": "worker-agents/runner/runner-process.ts",
+      // Forked by `remex start`, in the same way.
+      "chunks/orphan-guard-process": "cli/orphan-guard-process.ts",
     },
     platform: "node",
     packages: "external",

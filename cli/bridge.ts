@@ -6,7 +6,8 @@ import { clientAddress, explainListenFault } from "./listening.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { endpointOption, type ListenAddress, parseListenAddress, parseWholeNumberFrom } from "./options.ts";
 import { optionsFileOption } from "./options-file.ts";
-import { aborted, terminationSignal } from "./termination.ts";
+import { aborted } from "../worker-agents/aborted.ts";
+import { terminationSignal } from "./termination.ts";
 import { renewedToken, tokenFileOption } from "./token-file.ts";
 
 /** A request must hold one of the parts in which the Worker stores large blobs, or no upload would get further. */

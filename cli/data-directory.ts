@@ -1,6 +1,6 @@
-import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeDirectory } from "../worker-agents/make-directory.ts";
 import { errorMessage, Fault } from "./fault.ts";
 
 /** A directory that belongs to this process until it ends or `release` is called. */
@@ -19,7 +19,7 @@ export function claimDataDirectory(directory: string): DataDirectory {
   const path = resolve(directory);
   const remedy = "choose another with --data";
   try {
-    mkdirSync(path, { recursive: true });
+    makeDirectory(path);
   } catch (error) {
     throw new Fault(`cannot make the data directory ${path} (${errorMessage(error)}); ${remedy}`);
   }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Log, LogLevel, Miniflare } from "miniflare";
 import type { Logger } from "pino";
 import { errorCode, errorMessage, Fault } from "./fault.ts";
+import { guardAgainstOrphans } from "./orphan-guard.ts";
 import { logWorkerLine } from "./worker-log.ts";
 
 export interface LocalWorkerOptions {
@@ -50,6 +51,7 @@ export const LOCAL_WORKER = {
  */
 export async function startLocalWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
   const { dataDirectory, host, port, logger } = options;
+  const endGuard = guardAgainstOrphans("workerd");
   const runtime = keepingSignalHandlers(
     (contents) =>
       new Miniflare({
@@ -83,12 +85,17 @@ export async function startLocalWorker(options: LocalWorkerOptions): Promise<Loc
   } catch (error) {
     // It reports the same error once more.
     await runtime.dispose().catch(() => undefined);
+    endGuard();
     throw errorCode(error) === "ERR_ADDRESS_IN_USE"
       ? new Fault(`port ${port} on ${host} is in use; stop what listens there or choose another with --worker-port`)
       : new Fault(`the Worker did not start: ${errorMessage(error)}`);
   }
   const { origin } = await runtime.unsafeGetDirectURL(LOCAL_WORKER.name);
-  return { url: origin, stop: () => runtime.dispose() };
+  const stop = async (): Promise<void> => {
+    await runtime.dispose();
+    endGuard();
+  };
+  return { url: origin, stop };
 }
 
 async function readScript(path: string): Promise<string> {

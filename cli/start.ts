@@ -14,7 +14,8 @@ import { portOption } from "./options.ts";
 import { packageDirectory } from "./package-directory.ts";
 import { runAgent } from "./run-agent.ts";
 import { RunningParts } from "./running-parts.ts";
-import { aborted, terminationSignal } from "./termination.ts";
+import { aborted } from "../worker-agents/aborted.ts";
+import { terminationSignal } from "./termination.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
 
 /** How long calls through the bridge, and the agent's last results, may still take when everything stops. */

@@ -27,20 +27,6 @@ export function endAtOnce(): never {
   process.exit(1);
 }
 
-/** Settles when `signal` aborts. */
-export async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    signal.addEventListener(
-      "abort",
-      () => {
-        resolve();
-      },
-      { once: true },
-    );
-  });
-}
-
 /**
  * npm start and npx run a command in a shell, and pass SIGTERM on to the shell alone: that it is gone is all that the
  * command hears of it. (On Windows, where there are no such signals, a parent's id stays.)

@@ -42,6 +42,9 @@ const DEFAULT_DRAIN_TIMEOUT_MS = 60_000;
 /** How long killed commands may take to go before the agent leaves them to their fate. */
 const KILL_TIMEOUT_MS = 5_000;
 
+/** How long the agent, when it stops, waits for what it has to remove. */
+const REMOVAL_TIMEOUT_MS = 10_000;
+
 /**
  * Runs a build machine's agent until `signal` aborts and the agent has drained: it takes no new lease, lets those that
  * run end or hands them back after `drainTimeoutMs`, and waits for the object to acknowledge their results.
@@ -211,7 +214,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     if (leases.size === 0) await own.close();
     disk.close();
     cas.close();
-    await work.close();
+    // What is not removed by then, the next agent removes.
+    await work.close(AbortSignal.timeout(REMOVAL_TIMEOUT_MS));
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { aborted } from "./aborted.ts";
 import type { HeldLeases } from "./leases/held-leases.ts";
 import { Interruption } from "./leases/interruption.ts";
 import type { ShardLinks } from "./shards/shard-links.ts";
@@ -28,17 +29,4 @@ export async function drain(leases: HeldLeases, links: ShardLinks, options: Drai
   leases.interruptAll(new Interruption("handed-back", late));
   await leases.whenNoneRuns(within(acknowledgementTimeoutMs));
   await leases.whenNoneIsHeld(within(acknowledgementTimeoutMs));
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    signal.addEventListener(
-      "abort",
-      () => {
-        resolve();
-      },
-      { once: true },
-    );
-  });
 }

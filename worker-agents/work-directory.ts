@@ -1,6 +1,8 @@
 import { access, constants, mkdir, readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { aborted } from "./aborted.ts";
+import { makeDirectory } from "./make-directory.ts";
 import { removeTree } from "./remove-tree.ts";
 import { errorMessage, systemErrorCode } from "./system-error.ts";
 
@@ -37,7 +39,7 @@ export class WorkDirectory {
    */
   static async open(path: string, logger: Logger): Promise<WorkDirectory> {
     try {
-      await mkdir(path, { recursive: true });
+      makeDirectory(path);
       // With no symlink on the way, a path below can be compared to one that has been resolved.
       const work = new WorkDirectory(await realpath(path), logger);
       for (const part of [work.cache, work.#attempts, work.#temporary]) {
@@ -70,9 +72,9 @@ export class WorkDirectory {
     this.#removals.add(removal);
   }
 
-  /** Waits for what is being removed. */
-  async close(): Promise<void> {
-    await Promise.all(this.#removals);
+  /** Waits for what is being removed, or until `signal` aborts. */
+  async close(signal: AbortSignal): Promise<void> {
+    await Promise.race([Promise.all(this.#removals), aborted(signal)]);
   }
 
   #newName(): string {

@@ -63,6 +63,19 @@ describe("remex start", () => {
     expect(missingBlobDigests).toEqual([]);
   });
 
+  it("takes workerd with it when it is killed, so that the next one has the data directory to itself", async () => {
+    const data = await temporaryDirectory();
+    const remex = start(["--data", data, "--no-agent", "--no-bridge"]);
+    const port = await remex.printed(/^Worker +ready at http:\/\/127\.0\.0\.1:(\d+)/m);
+    const workerds = (await processesOfGroup(remex.pid)).filter((pid) => pid !== remex.pid);
+    expect(workerds).not.toHaveLength(0);
+
+    process.kill(remex.pid, "SIGKILL");
+    await expect.poll(() => workerds.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+
+    await start(["--data", data, "--no-agent", "--no-bridge", "--worker-port", port]).printed(/^Stop with Ctrl-C/m);
+  });
+
   it("starts workerd again when it dies", async () => {
     const remex = start(["--data", await temporaryDirectory(), "--no-agent", "--no-bridge"]);
     const url = await remex.printed(/^Worker +ready at (\S+?),/m);
@@ -88,6 +101,10 @@ describe("remex start says in one line what to put right, and exits with 1, for"
     await writeFile(file, "");
 
     expect(await start(["--data", join(file, "data")]).fault()).toMatch(/cannot make the data directory .*--data/);
+  });
+
+  it.runIf(process.platform === "linux")("a data directory where none can be made", async () => {
+    expect(await start(["--data", "/proc/remex"]).fault()).toMatch(/cannot make the data directory .*--data/);
   });
 
   it("a data directory that another one uses", async () => {

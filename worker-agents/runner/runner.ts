@@ -5,6 +5,12 @@ import { formatControlGroups, killAllGroups, type ControlGroups } from "./contro
 import { GROUP_OPTIONS, killAbandoned } from "./process-group.ts";
 import { isFromRunner, type CommandEnd, type CommandFailure, type CommandRun, type ToRunner } from "./messages.ts";
 
+/** More than killing a command may take: see run-command.ts. */
+const STUCK_AFTER_MS = 30_000;
+
+/** setTimeout fires at once for more. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** The machine failed a command: it says nothing about the command itself. */
 export class RunnerError extends Error {
   override readonly name = "RunnerError";
@@ -41,13 +47,18 @@ interface Waiting {
  */
 export class Runner {
   readonly #groups: ControlGroups | undefined;
+  readonly #stuckAfterMs: number;
   #process: ChildProcess | undefined;
   #nextId = 1;
   readonly #waiting = new Map<number, Waiting>();
 
-  /** @param groups where commands have control groups */
-  constructor(groups?: ControlGroups) {
+  /**
+   * @param groups where commands have control groups
+   * @param stuckAfterMs how long after its time limit a command may go on before the runner process is taken for stuck
+   */
+  constructor(groups?: ControlGroups, stuckAfterMs = STUCK_AFTER_MS) {
     this.#groups = groups;
+    this.#stuckAfterMs = stuckAfterMs;
   }
 
   /**
@@ -58,8 +69,11 @@ export class Runner {
   async run(command: CommandRun, signal: AbortSignal): Promise<CommandEnd> {
     signal.throwIfAborted();
     const { id, ended } = this.#begin(command);
+    let timer = this.#expectEnd(command.timeoutMs);
     const kill = (): void => {
       this.#send({ type: "kill", id });
+      clearTimeout(timer);
+      timer = this.#expectEnd(0);
     };
     signal.addEventListener("abort", kill, { once: true });
     try {
@@ -67,6 +81,7 @@ export class Runner {
       signal.throwIfAborted();
       return end;
     } finally {
+      clearTimeout(timer);
       signal.removeEventListener("abort", kill);
     }
   }
@@ -83,6 +98,12 @@ export class Runner {
         if (this.#waiting.has(id)) this.#send({ type: "kill", id });
       },
     };
+  }
+
+  /** The runner process ends a command in time, unless it is stuck itself, on a dead disk for example: then it has to go. */
+  #expectEnd(timeoutMs: number): NodeJS.Timeout {
+    const runner = this.#process;
+    return setTimeout(() => runner?.kill("SIGKILL"), Math.min(timeoutMs + this.#stuckAfterMs, MAX_TIMER_MS));
   }
 
   #begin(

@@ -81,6 +81,20 @@ describe("the runner", () => {
     expect(await runner.run(await shell("exit 4"), never)).toMatchObject({ exitCode: 4 });
   });
 
+  it("is given up when it is stuck, with what it ran", async () => {
+    const runner = new Runner(undefined, 1);
+    onTestFinished(() => {
+      runner.close();
+    });
+    const { path } = await gate();
+    const command = await shell(`echo $PPID $$ > ${path}; sleep 300`);
+    const stuck = runner.run({ ...command, timeoutMs: 2_000 }, never);
+    const [runnerPid, pid] = (await readFile(path, "utf8")).split(" ").map(Number);
+    process.kill(runnerPid ?? 0, "SIGSTOP");
+    await expect(stuck).rejects.toThrow("the runner process ended (SIGKILL)");
+    await waitUntilGone(pid ?? 0);
+  });
+
   it("does not die of the signals that are meant for the agent", async () => {
     const runner = startRunner();
     const script = "kill -TERM $PPID; kill -INT $PPID; kill -HUP $PPID; sleep 0.05; echo still";
