@@ -23,7 +23,7 @@ const [, commandLine] = await Promise.all([
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "browser", "import"],
     external: ["cloudflare:*", "node:*"],
-    loader: { ".json5": "text" },
+    loader: { ".json5": "text", ".css": "text", ".client.js": "text" },
   }),
   build({
     ...shared,

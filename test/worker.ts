@@ -93,7 +93,7 @@ function bundle(entryPoint: string): Promise<string> {
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "browser", "import"],
     external: ["cloudflare:*", "node:*"],
-    loader: { ".json5": "text" },
+    loader: { ".json5": "text", ".css": "text", ".client.js": "text" },
     write: false,
   }).then(({ outputFiles }) => outputFiles.map(({ text }) => text).join(""));
   bundles.set(entryPoint, bundled);

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LOCAL_WORKER } from "../../cli/local-worker.ts";
-import type { Counts } from "../bill/counts.ts";
+import type { Counts } from "../../src/billing/counts.ts";
 import { countsSchema } from "../bill/counts-schema.ts";
 import { COUNTS_PATH } from "../bill/counts-path.ts";
 import { NodePart } from "./node-part.ts";

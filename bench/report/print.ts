@@ -1,4 +1,4 @@
-import { PRICED_ITEMS } from "../bill/bill.ts";
+import { PRICED_ITEMS } from "../../src/billing/bill.ts";
 import type { Report, ScenarioReport } from "../run/report.ts";
 import { dollars, figure, mebibytes, percent } from "./figures.ts";
 import { goalsOf } from "./goals.ts";

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Baseline } from "../baselines/baseline.ts";
-import { priceOf } from "../bill/bill.ts";
+import { priceOf } from "../../src/billing/bill.ts";
 import type { Caller } from "../calls/caller.ts";
 import { closedLoop, codeName, type LoopResult, type Operation, WrongAnswer } from "../load/closed-loop.ts";
 import { median } from "../load/quantile.ts";

@@ -1,4 +1,4 @@
-import { addCounts, type Counts, countsBetween, noCounts } from "../bill/counts.ts";
+import { addCounts, type Counts, countsBetween, noCounts } from "../../src/billing/counts.ts";
 import type { LoopResult } from "../load/closed-loop.ts";
 import { type LocalRemex, WORKER_PART } from "../remex/local-remex.ts";
 import { cpuMs, memoryUsage, resetPeakMemory } from "../remex/process-usage.ts";

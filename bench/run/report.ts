@@ -1,5 +1,5 @@
-import type { Bill } from "../bill/bill.ts";
-import type { Counts } from "../bill/counts.ts";
+import type { Bill } from "../../src/billing/bill.ts";
+import type { Counts } from "../../src/billing/counts.ts";
 import type { Summary } from "../load/summary.ts";
 import type { ScaleName } from "../scenarios/scenario.ts";
 

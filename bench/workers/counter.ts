@@ -1,4 +1,4 @@
-import { noCounts } from "../bill/counts.ts";
+import { noCounts } from "../../src/billing/counts.ts";
 
 /** In workerd the Worker and its objects share one isolate, and so they share this. */
 export const counts = noCounts();

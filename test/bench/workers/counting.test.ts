@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Counts, COUNT_NAMES, countsBetween } from "../../../bench/bill/counts.ts";
+import { type Counts, COUNT_NAMES, countsBetween } from "../../../src/billing/counts.ts";
 import { countsSchema } from "../../../bench/bill/counts-schema.ts";
 import { startWorkerd, type Workerd } from "../../../bench/remex/workerd.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { priceOf } from "../../../bench/bill/bill.ts";
-import { addCounts, countsBetween, noCounts } from "../../../bench/bill/counts.ts";
+import { priceOf } from "../../../src/billing/bill.ts";
+import { addCounts, countsBetween, noCounts } from "../../../src/billing/counts.ts";
 
 describe("priceOf", () => {
   it("prices one of each as it is published for a million", () => {
