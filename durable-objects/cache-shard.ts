@@ -159,18 +159,23 @@ export class CacheShard extends DurableObject<Env> {
   }
 
   /** The serialized ActionResult, or null. */
-  getActionResult({ shard, key, touchIntervalMs }: GetActionResultRequest): ShardReply<Uint8Array | null> {
+  getActionResult({
+    shard,
+    key,
+    touchIntervalMs,
+    invocationId,
+  }: GetActionResultRequest): ShardReply<Uint8Array | null> {
     return this.#serve(shard, (sql) => {
       const bytes = getActionResult(sql, key, Date.now(), touchIntervalMs);
-      this.#lookups.count(key.instance, bytes !== undefined);
+      this.#lookups.count(key.instance, bytes !== undefined, invocationId);
       this.#savedLookups.changed();
       return bytes ?? null;
     });
   }
 
   /** How many look-ups of an instance's action results found one, and how many didn't. */
-  actionResultLookups({ shard, instance }: ActionResultLookupsRequest): ShardReply<LookupCounts> {
-    return this.#serve(shard, () => this.#lookups.of(instance));
+  actionResultLookups({ shard, instance, invocationId }: ActionResultLookupsRequest): ShardReply<LookupCounts> {
+    return this.#serve(shard, () => this.#lookups.of(instance, invocationId));
   }
 
   putActionResult({ shard, key, bytes }: PutActionResultRequest): ShardReply<null> {

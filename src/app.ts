@@ -19,6 +19,7 @@ import { servedConfig } from "./config/served-config.ts";
 import { reportErrors } from "./connect/report-errors.ts";
 import { serveFetch } from "./connect/serve-fetch.ts";
 import { unimplementedResponse } from "./connect/unimplemented.ts";
+import { dashboardRoutes } from "./dashboard/routes.ts";
 import type { Env } from "./env.ts";
 import { reportedError } from "./errors/unexpected.ts";
 import { httpCacheRoutes } from "./http-cache/routes.ts";
@@ -56,6 +57,8 @@ app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
   if (handler === undefined) return next();
   return serveFetch(handler, c.req.raw);
 });
+
+app.route("/", dashboardRoutes);
 
 app.route("/", httpCacheRoutes);
 

@@ -15,6 +15,8 @@ export interface ShardIdentity {
 export interface ActionResultLookupsRequest {
   readonly shard: ShardIdentity;
   readonly instance: string;
+  /** Only those of this build: see GetActionResultRequest. */
+  readonly invocationId?: string;
 }
 
 /**
@@ -101,6 +103,8 @@ export interface GetActionResultRequest {
   readonly shard: ShardIdentity;
   readonly key: ActionResultKey;
   readonly touchIntervalMs: number;
+  /** RequestMetadata.tool_invocation_id of the build that asks. */
+  readonly invocationId?: string;
 }
 
 export interface PutActionResultRequest {

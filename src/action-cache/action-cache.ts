@@ -29,8 +29,9 @@ export interface ActionCache {
   /**
    * The result of an action with the contents that are wanted in it, or undefined if there is none or one of the blobs
    * that it names is no longer stored; then it is removed. The size in the digest is 0 where the caller doesn't know it.
+   * @param invocationId RequestMetadata.tool_invocation_id of the build that asks, which hits are counted for
    */
-  get(actionDigest: Digest, wanted?: WantedInline): Promise<ActionResult | undefined>;
+  get(actionDigest: Digest, wanted?: WantedInline, invocationId?: string): Promise<ActionResult | undefined>;
 
   /**
    * Stores the result of an action in place of an earlier one.
@@ -62,8 +63,8 @@ class CompleteActionCache implements ActionCache {
     this.#blobs = blobs;
   }
 
-  async get(actionDigest: Digest, wanted = NOTHING_INLINE): Promise<ActionResult | undefined> {
-    const bytes = await this.#shards.getActionResult(this.#instance, actionDigest);
+  async get(actionDigest: Digest, wanted = NOTHING_INLINE, invocationId?: string): Promise<ActionResult | undefined> {
+    const bytes = await this.#shards.getActionResult(this.#instance, actionDigest, invocationId);
     if (bytes === undefined) return undefined;
     try {
       const result = parseMessage(ActionResultSchema, bytes, "what is stored");

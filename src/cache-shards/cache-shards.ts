@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { CacheShard } from "../../durable-objects/cache-shard.ts";
 import type { LookupCounts } from "../../durable-objects/cache-shard/lookup-counters.ts";
 import type {
+  ActionResultLookupsRequest,
   BlobEntry,
   DigestKey,
   DigestsJson,
@@ -144,22 +145,36 @@ export class CacheShards {
   }
 
   /** The serialized ActionResult, or undefined. */
-  async getActionResult(instance: string, actionDigest: Digest): Promise<Uint8Array | undefined> {
+  async getActionResult(
+    instance: string,
+    actionDigest: Digest,
+    invocationId?: string,
+  ): Promise<Uint8Array | undefined> {
     const bytes = await this.#callFor(actionDigest, (stub, shard) =>
       stub.getActionResult({
         shard,
         key: { instance, digest: toKey(actionDigest) },
         touchIntervalMs: this.#options.touchIntervalMs,
+        ...(invocationId !== undefined && { invocationId }),
       }),
     );
     return bytes ?? undefined;
   }
 
   /** How many look-ups of an instance's action results found one, and how many didn't, in all shards. */
-  async actionResultLookups(instance: string): Promise<LookupCounts> {
+  actionResultLookups(instance: string): Promise<LookupCounts> {
+    return this.#lookups({ instance });
+  }
+
+  /** The same of one build alone; only the last builds are remembered. */
+  invocationLookups(instance: string, invocationId: string): Promise<LookupCounts> {
+    return this.#lookups({ instance, invocationId });
+  }
+
+  async #lookups(of: Omit<ActionResultLookupsRequest, "shard">): Promise<LookupCounts> {
     const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
     const counts = await Promise.all(
-      indexes.map((index) => this.#call(index, (stub, shard) => stub.actionResultLookups({ shard, instance }))),
+      indexes.map((index) => this.#call(index, (stub, shard) => stub.actionResultLookups({ shard, ...of }))),
     );
     return {
       found: counts.reduce((sum, { found }) => sum + found, 0),

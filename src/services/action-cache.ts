@@ -9,6 +9,7 @@ import { authorizedInstance } from "../access/authorized-instance.ts";
 import { smallOutputBytes } from "../action-cache/small-outputs-header.ts";
 import { digestFromWire, digestKey, requestDigestFunction, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
+import { requestMetadata } from "../execution/request-metadata.ts";
 import type { ServedInstance } from "../served-instance.ts";
 
 export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
@@ -18,12 +19,9 @@ export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
       const actionDigest = parseActionDigest(instance, request);
       const { inlineStdout, inlineStderr, inlineOutputFiles } = request;
       const everyFileUpToBytes = smallOutputBytes(context.requestHeader);
-      const result = await instance.actionCache.get(actionDigest, {
-        inlineStdout,
-        inlineStderr,
-        inlineOutputFiles,
-        everyFileUpToBytes,
-      });
+      const wanted = { inlineStdout, inlineStderr, inlineOutputFiles, everyFileUpToBytes };
+      const invocationId = requestMetadata(context.requestHeader)?.toolInvocationId;
+      const result = await instance.actionCache.get(actionDigest, wanted, invocationId);
       if (result === undefined) {
         throw new ConnectError(`no result of action ${digestKey(actionDigest)} is cached`, Code.NotFound);
       }

@@ -3,6 +3,7 @@ import { anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type ExecuteRequest,
+  type ExecuteResponse,
   ExecuteResponseSchema,
   type Execution,
   ExecutionStage_Value as Stage,
@@ -14,6 +15,7 @@ import { operationMessage, type Standing } from "../execution/operation-message.
 import { inline, inliningsOf } from "../action-cache/inline-outputs.ts";
 import { shardOf } from "../cache-shards/shard-map.ts";
 import { type Digest, digestFromWire, digestToWire, requestDigestFunction } from "../digest/digest.ts";
+import { operationLink } from "../dashboard/operation-link.ts";
 import type { Env } from "../env.ts";
 import { repeatWhileQuiet } from "../execution/keep-alive.ts";
 import { readAction } from "../execution/read-action.ts";
@@ -37,9 +39,10 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
       const shard = shardOf(actionDigest.hash, instance.config.scheduler.shards);
       const operation = { instanceName: request.instanceName, shard, id: crypto.randomUUID() };
 
+      const metadata = requestMetadata(context.requestHeader);
       if (!request.skipCacheLookup) {
         yield unqueued(operation, actionDigest, { stage: Stage.CACHE_CHECK });
-        const result = await instance.actionCache.get(actionDigest, request);
+        const result = await instance.actionCache.get(actionDigest, request, metadata?.toolInvocationId);
         if (result !== undefined) {
           const response = create(ExecuteResponseSchema, { result, cachedResult: true });
           yield unqueued(operation, actionDigest, { stage: Stage.COMPLETED, response });
@@ -47,7 +50,6 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
         }
       }
 
-      const metadata = requestMetadata(context.requestHeader);
       const execution = await readAction(instance, actionDigest, request.executionPolicy?.timeout, metadata);
       const enqueue = {
         operationName: formatOperationName(operation),
@@ -56,13 +58,23 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
         toolInvocationId: metadata?.toolInvocationId ?? "",
       };
       for await (const state of watch(env, operation, { case: "enqueue", value: enqueue }, context)) {
-        yield state.done ? await withInlinedOutputs(state, request, instance, actionDigest) : state;
+        if (!state.done) yield state;
+        else {
+          yield await withResponse(state, async (response) => {
+            addLink(response, operationLink(env, context.url, operation));
+            await inlineWanted(response, request, instance, actionDigest);
+          });
+        }
       }
     },
 
     async *waitExecution({ name }, context) {
       const operation = locateOperation(env, context, name, "see-operations");
-      yield* watch(env, operation, { case: "attach", value: { operationName: name } }, context);
+      for await (const state of watch(env, operation, { case: "attach", value: { operationName: name } }, context)) {
+        yield await withResponse(state, (response) => {
+          addLink(response, operationLink(env, context.url, operation));
+        });
+      }
     },
   };
 }
@@ -91,19 +103,30 @@ function unqueued(name: OperationName, actionDigest: Digest, standing: Standing)
   return operationMessage(formatOperationName(name), request, standing);
 }
 
-/** Merged operations share a result, but each client says for itself what it wants inlined. */
-async function withInlinedOutputs(
+/** Changes the response of an operation that has one. */
+async function withResponse(
   operation: Operation,
-  wanted: ExecuteRequest,
-  { blobs }: ServedInstance,
-  { digestFunction }: Digest,
+  change: (response: ExecuteResponse) => Promise<void> | void,
 ): Promise<Operation> {
   if (operation.result.case !== "response") return operation;
   const response = anyUnpack(operation.result.value, ExecuteResponseSchema);
-  if (response?.result === undefined) return operation;
-  const inlinings = inliningsOf(response.result, wanted, digestFunction);
-  if (inlinings.length === 0) return operation;
-  await inline(inlinings, blobs);
+  if (response === undefined) return operation;
+  await change(response);
   operation.result.value = anyPack(ExecuteResponseSchema, response);
   return operation;
+}
+
+/** REAPI: the message is for people, and clients show it; Bazel does where an action has failed. */
+function addLink(response: ExecuteResponse, link: string): void {
+  response.message = response.message === "" ? link : `${response.message}\n${link}`;
+}
+
+/** Merged operations share a result, but each client says for itself what it wants inlined. */
+async function inlineWanted(
+  { result }: ExecuteResponse,
+  wanted: ExecuteRequest,
+  { blobs }: ServedInstance,
+  { digestFunction }: Digest,
+): Promise<void> {
+  if (result !== undefined) await inline(inliningsOf(result, wanted, digestFunction), blobs);
 }

@@ -1,0 +1,61 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  type Directory,
+  DirectorySchema,
+  TreeSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { BlobStore } from "../blob-store/blob-store.ts";
+import { type Digest, digestFromWire, digestKey } from "../digest/digest.ts";
+import { startHash } from "../digest/verify.ts";
+import { blobGone } from "./blob-request.ts";
+import { readMessage } from "./stored-action.ts";
+
+/** The deepest directory that is gone down to. */
+const MAX_DEPTH = 200;
+
+/**
+ * The directory at a path below a root that is stored as Directory messages, one for each.
+ * @throws ConnectError NOT_FOUND if there is none, or a directory on the way is not stored any more
+ */
+export function directoryAt(blobs: BlobStore, root: Digest, path: string): Promise<Directory> {
+  return descend(root, path, (digest) => readMessage(blobs, DirectorySchema, digest));
+}
+
+/** The same below a root that is stored as a Tree message, which holds all of its directories. */
+export async function directoryOfTree(blobs: BlobStore, treeDigest: Digest, path: string): Promise<Directory> {
+  const tree = await readMessage(blobs, TreeSchema, treeDigest);
+  if (tree?.root === undefined) throw blobGone(treeDigest);
+  const { digestFunction } = treeDigest;
+  const byHash = new Map<string, Directory>();
+  if (path !== "") {
+    for (const child of tree.children) {
+      byHash.set(startHash(digestFunction).update(toBinary(DirectorySchema, child)).digest("hex"), child);
+    }
+  }
+  const { root } = tree;
+  return descend(treeDigest, path, (digest) => Promise.resolve(digest === treeDigest ? root : byHash.get(digest.hash)));
+}
+
+async function descend(
+  root: Digest,
+  path: string,
+  read: (digest: Digest) => Promise<Directory | undefined>,
+): Promise<Directory> {
+  const names = path.split("/").filter((name) => name !== "");
+  if (names.length > MAX_DEPTH) throw noDirectory(path);
+  let digest = root;
+  for (let depth = 0; ; depth++) {
+    const directory = await read(digest);
+    if (directory === undefined) throw blobGone(digest);
+    const name = names[depth];
+    if (name === undefined) return directory;
+    const child = directory.directories.find((candidate) => candidate.name === name);
+    if (child === undefined) throw noDirectory(path, digestKey(root));
+    digest = digestFromWire(root.digestFunction, child.digest, `digest of directory ${name}`);
+  }
+}
+
+function noDirectory(path: string, root = "it"): ConnectError {
+  return new ConnectError(`there is no directory ${JSON.stringify(path.slice(0, 256))} in ${root}`, Code.NotFound);
+}
