@@ -37,6 +37,7 @@ export const LOCAL_WORKER = {
   durableObjects: {
     INSTANCE: { className: "Instance", useSQLite: true },
     CACHE_SHARD: { className: "CacheShard", useSQLite: true },
+    QUOTA: { className: "Quota", useSQLite: true },
   },
   r2Buckets: { CAS: "remex-cas" },
   // Beside what wrangler.toml says: with no `access` in the configuration, whoever reaches this machine may do anything.

@@ -1,7 +1,6 @@
 import { createRegistry } from "@bufbuild/protobuf";
 import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { Hono } from "hono";
 import {
   ActionCache,
@@ -14,6 +13,7 @@ import { ByteStream } from "../protos/gen/google/bytestream/bytestream_pb.ts";
 import { Operations } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { file_google_rpc_error_details } from "../protos/gen/google/rpc/error_details_pb.ts";
 import { authenticating } from "./access/authorized-instance.ts";
+import { callerKey } from "./access/caller.ts";
 import { agentSocketRoute } from "./agent-socket.ts";
 import { servedConfig } from "./config/served-config.ts";
 import { reportErrors } from "./connect/report-errors.ts";
@@ -21,11 +21,13 @@ import { serveFetch } from "./connect/serve-fetch.ts";
 import { unimplementedResponse } from "./connect/unimplemented.ts";
 import { dashboardRoutes } from "./dashboard/routes.ts";
 import type { Env } from "./env.ts";
+import { refusalResponse } from "./errors/refusal-response.ts";
 import { reportedError } from "./errors/unexpected.ts";
 import { httpCacheRoutes } from "./http-cache/routes.ts";
 import { checkInstance } from "./instance-object/instance-objects.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "./limits.ts";
 import { metricsRoutes } from "./metrics/routes.ts";
+import { chargeUpload } from "./quota/charge.ts";
 import { actionCacheService } from "./services/action-cache.ts";
 import { byteStreamService, serveRead } from "./services/byte-stream.ts";
 import { capabilitiesService } from "./services/capabilities.ts";
@@ -55,7 +57,7 @@ app.post("/google.bytestream.ByteStream/Read", (c, next) => serveRead(c.env, c.r
 app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
   const handler = rpcHandlers(c.env).get(c.req.path);
   if (handler === undefined) return next();
-  return serveFetch(handler, c.req.raw);
+  return serveFetch(handler, c.req.raw, (values, bytes) => chargeUpload(c.env, values.get(callerKey), bytes));
 });
 
 app.route("/", dashboardRoutes);
@@ -65,8 +67,7 @@ app.route("/", httpCacheRoutes);
 app.notFound((c) => unimplementedResponse(c.req.raw) ?? c.text(`there is nothing at ${c.req.path}\n`, 404));
 
 app.onError((error) => {
-  const { code, rawMessage } = reportedError(error);
-  return new Response(`${rawMessage}\n`, { status: codeToHttpStatus(code) });
+  return refusalResponse(reportedError(error));
 });
 
 /** The messages that operations and statuses hold as Any, whose JSON form can't be made without their types. */
@@ -82,7 +83,8 @@ function rpcHandlers(env: Env): Map<string, UniversalHandler> {
     grpc: false,
     jsonOptions: { registry: ANY_TYPES },
     readMaxBytes: MAX_REQUEST_MESSAGE_BYTES,
-    interceptors: [reportErrors, authenticating(env)],
+    requestGate: authenticating(env),
+    interceptors: [reportErrors],
   })
     .service(Capabilities, capabilitiesService(env))
     .service(ContentAddressableStorage, contentAddressableStorageService(env))

@@ -1,11 +1,13 @@
 import type { CacheShard } from "../durable-objects/cache-shard.ts";
 import type { Instance } from "../durable-objects/instance.ts";
+import type { Quota } from "../durable-objects/quota.ts";
 
 /** The Worker's bindings, as `wrangler.toml` and the local runner define them. */
 export interface Env {
   readonly CAS: R2Bucket;
   readonly INSTANCE: DurableObjectNamespace<Instance>;
   readonly CACHE_SHARD: DurableObjectNamespace<CacheShard>;
+  readonly QUOTA: DurableObjectNamespace<Quota>;
   /** The configuration file's text, where it is not the one bundled at deploy time. */
   readonly REMEX_CONFIG?: string;
   /**

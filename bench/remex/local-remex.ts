@@ -112,8 +112,8 @@ async function startParts(
 
 async function startWorker({ bundles, directory, config, ...options }: LocalRemexOptions): Promise<Workerd> {
   const classes = options.counted
-    ? { INSTANCE: "CountedInstance", CACHE_SHARD: "CountedCacheShard" }
-    : { INSTANCE: "Instance", CACHE_SHARD: "CacheShard" };
+    ? { INSTANCE: "CountedInstance", CACHE_SHARD: "CountedCacheShard", QUOTA: "CountedQuota" }
+    : { INSTANCE: "Instance", CACHE_SHARD: "CacheShard", QUOTA: "Quota" };
   return startWorkerd({
     script: join(bundles, options.counted ? "counted-worker.js" : "worker.js"),
     dataDirectory: directory,
@@ -121,6 +121,7 @@ async function startWorker({ bundles, directory, config, ...options }: LocalReme
       durableObjects: {
         INSTANCE: { className: classes.INSTANCE, useSQLite: true },
         CACHE_SHARD: { className: classes.CACHE_SHARD, useSQLite: true },
+        QUOTA: { className: classes.QUOTA, useSQLite: true },
       },
       r2Buckets: LOCAL_WORKER.r2Buckets,
       bindings: {

@@ -26,6 +26,7 @@ export function countedEnv(env: BenchEnv): Env {
     CAS: countedBucket(env.CAS, env.R2_LATENCY_MS),
     INSTANCE: distantObjects(env.INSTANCE, env.OBJECT_LATENCY_MS),
     CACHE_SHARD: distantObjects(env.CACHE_SHARD, env.OBJECT_LATENCY_MS),
+    QUOTA: distantObjects(env.QUOTA, env.OBJECT_LATENCY_MS),
   };
   countedEnvs.set(env, counted);
   return counted;

@@ -2,6 +2,7 @@
 // of its own: the one that is deployed holds nothing of this.
 import { CacheShard } from "../../durable-objects/cache-shard.ts";
 import { Instance } from "../../durable-objects/instance.ts";
+import { Quota } from "../../durable-objects/quota.ts";
 import worker from "../../src/worker.ts";
 import { COUNTS_PATH } from "../bill/counts-path.ts";
 import { type BenchEnv, countedEnv, isR2Distant } from "./bench-env.ts";
@@ -25,8 +26,17 @@ export class CountedCacheShard extends CacheShard {
   }
 }
 
+export class CountedQuota extends Quota {
+  constructor(context: DurableObjectState, env: BenchEnv) {
+    const meter = new ObjectMeter(context, isR2Distant(env));
+    super(context, countedEnv(env));
+    setMeter(this, meter);
+  }
+}
+
 meterEvents(CountedInstance, Instance);
 meterEvents(CountedCacheShard, CacheShard);
+meterEvents(CountedQuota, Quota);
 
 export default {
   fetch(request, env, context) {

@@ -1,6 +1,8 @@
 import { Buffer } from "node:buffer";
+import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { AccessConfig } from "../config/schema.ts";
+import { ANONYMOUS_GROUP, sharedQuota, tokenGroup } from "../quota/caller-quota.ts";
 import { type Caller, type Grants, NOBODY } from "./caller.ts";
 import { verifyJwt } from "./json-web-token.ts";
 import type { Role } from "./roles.ts";
@@ -14,7 +16,10 @@ import type { Role } from "./roles.ts";
  * rather than served as anybody.
  */
 export async function authenticate(access: AccessConfig, authorization: string | null): Promise<Caller> {
-  if (authorization === null) return { ...NOBODY, grants: grantsOf(access.anonymous) };
+  if (authorization === null) {
+    const { anonymous, anonymous_quota: limits } = access;
+    return { ...NOBODY, grants: grantsOf(anonymous), quota: limits && sharedQuota(ANONYMOUS_GROUP, limits) };
+  }
   const credential = credentialOf(authorization);
   if (credential === undefined) {
     throw unauthenticated(
@@ -22,13 +27,28 @@ export async function authenticate(access: AccessConfig, authorization: string |
     );
   }
 
-  const sha256 = hex(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(credential)));
-  // Hashes of secrets are compared, not secrets: how long that takes tells nothing about a token.
-  const token = access.tokens.find((candidate) => candidate.sha256 === sha256);
-  if (token !== undefined) return { name: token.name, authenticated: true, grants: grantsOf(token.roles) };
+  const token = tokenOf(access, credential);
+  if (token !== undefined) {
+    const { name, quota, roles } = token;
+    return {
+      name,
+      authenticated: true,
+      grants: grantsOf(roles),
+      quota: quota && sharedQuota(tokenGroup(name), quota),
+    };
+  }
 
   if (access.jwt.length === 0 || credential.split(".").length !== 3) throw unauthenticated("the token is not known");
   return verifyJwt(access.jwt, credential);
+}
+
+/**
+ * The configured token that a credential is. How long it takes tells nothing of the hashes, by which a weak token could be
+ * guessed elsewhere.
+ */
+function tokenOf({ tokens }: AccessConfig, credential: string): AccessConfig["tokens"][number] | undefined {
+  const sha256 = createHash("sha256").update(credential).digest();
+  return tokens.filter((candidate) => timingSafeEqual(Buffer.from(candidate.sha256, "hex"), sha256))[0];
 }
 
 /** The token in the header: a Bearer one, or the password of Basic, whose user name means nothing. */
@@ -45,8 +65,4 @@ export function grantsOf(roles: Readonly<Record<string, readonly Role[]>>): Gran
 
 export function unauthenticated(reason: string): ConnectError {
   return new ConnectError(`${reason}; send a valid token as \`Authorization: Bearer …\``, Code.Unauthenticated);
-}
-
-function hex(bytes: ArrayBuffer): string {
-  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

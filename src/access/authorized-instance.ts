@@ -1,6 +1,8 @@
-import { Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
+import { reportedError } from "../errors/unexpected.ts";
+import { chargeRequest } from "../quota/charge.ts";
 import { serveInstance, type ServedInstance } from "../served-instance.ts";
 import { authenticate, unauthenticated } from "./authenticate.ts";
 import { type Caller, callerKey, mayOn } from "./caller.ts";
@@ -10,18 +12,24 @@ import { type Right, rolesWith } from "./roles.ts";
 export type Who = Caller | Pick<HandlerContext, "values">;
 
 /**
- * Who makes the call with these headers.
- * @throws ConnectError UNAUTHENTICATED if it shows a credential that isn't accepted
+ * Who makes the call with these headers. To be asked once for each call, since it counts against the caller's quota.
+ * @throws ConnectError UNAUTHENTICATED if it shows a credential that isn't accepted, RESOURCE_EXHAUSTED if it has used up
+ * its quota
  */
-export function callerOf(env: Env, headers: Headers): Promise<Caller> {
-  return authenticate(servedConfig(env).access, headers.get("authorization"));
+export async function callerOf(env: Env, headers: Headers): Promise<Caller> {
+  const caller = await authenticate(servedConfig(env).access, headers.get("authorization"));
+  await chargeRequest(env, caller);
+  return caller;
 }
 
-/** Before any service sees a call, finds out who makes it. */
-export function authenticating(env: Env): Interceptor {
-  return (next) => async (request) => {
-    request.contextValues.set(callerKey, await callerOf(env, request.header));
-    return next(request);
+/** Finds out who makes a call, before anything of its body is read. */
+export function authenticating(env: Env): (context: HandlerContext) => Promise<void> {
+  return async ({ requestHeader, values }) => {
+    try {
+      values.set(callerKey, await callerOf(env, requestHeader));
+    } catch (error) {
+      throw reportedError(error);
+    }
   };
 }
 

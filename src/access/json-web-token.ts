@@ -2,6 +2,7 @@ import { createRemoteJWKSet, decodeJwt, errors, jwtVerify, type JWTVerifyGetKey 
 import { z } from "zod";
 import type { JwtConfig } from "../config/schema.ts";
 import { unavailableError } from "../errors/unavailable.ts";
+import { subjectQuota } from "../quota/caller-quota.ts";
 import { unauthenticated } from "./authenticate.ts";
 import type { Caller } from "./caller.ts";
 import { ROLES } from "./roles.ts";
@@ -39,7 +40,13 @@ export async function verifyJwt(trusted: readonly JwtConfig[], token: string): P
     const claimed = rolesClaim.safeParse(payload[config.roles_claim]);
     if (!claimed.success) throw unauthenticated(`the token's claim "${config.roles_claim}" holds no roles`);
     const grants = Array.isArray(claimed.data) ? { "*": claimed.data } : claimed.data;
-    return { name: payload.sub ?? config.issuer, authenticated: true, grants: new Map(Object.entries(grants)) };
+    const name = payload.sub ?? config.issuer;
+    return {
+      name,
+      authenticated: true,
+      grants: new Map(Object.entries(grants)),
+      quota: config.quota && subjectQuota(config.issuer, name, config.quota),
+    };
   } catch (error) {
     if (error instanceof errors.JWTExpired) throw unauthenticated("the token has expired");
     if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {

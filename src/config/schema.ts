@@ -182,6 +182,22 @@ const definedName = z.string().regex(/^[A-Za-z0-9_.-]+$/, "expected a name of le
 
 const rolesByInstance = z.record(z.string(), z.array(z.enum(ROLES)));
 
+/** The least: a piece of a body that is counted at once has to fit. */
+const MIN_UPLOAD_QUOTA_BYTES = 1 << 20;
+
+const quotaSchema = z.strictObject({
+  requests_per_minute: positiveInt
+    .optional()
+    .describe("How many calls and HTTP requests. They may come at once, and come back evenly over the minute."),
+  upload_bytes_per_hour: z
+    .int()
+    .min(MIN_UPLOAD_QUOTA_BYTES)
+    .optional()
+    .describe(
+      "How many bytes of request bodies. An upload that is refused in the middle can be taken up where it ended.",
+    ),
+});
+
 const tokenSchema = z.strictObject({
   name: z.string().min(1).describe("What logs call the caller."),
   sha256: z
@@ -189,6 +205,7 @@ const tokenSchema = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, "expected 64 lower-case hex digits")
     .describe("The SHA-256 of the token: the token itself is nowhere in the configuration."),
   roles: rolesByInstance.describe("Roles by instance name; those under `*` are for every instance."),
+  quota: quotaSchema.optional().describe("What all who have the token may use together; see `access.anonymous_quota`."),
 });
 
 const jwtSchema = z.strictObject({
@@ -200,6 +217,9 @@ const jwtSchema = z.strictObject({
     .min(1)
     .default("remex_roles")
     .describe("The claim that grants roles: a list for every instance, or a map from instance names to lists."),
+  quota: quotaSchema
+    .optional()
+    .describe("What each subject (`sub`) of the issuer may use; see `access.anonymous_quota`."),
 });
 
 /** Who may do what. */
@@ -208,6 +228,12 @@ export const accessSchema = z
     anonymous: rolesByInstance
       .default({})
       .describe("Roles of callers without a token, by instance name; those under `*` are for every instance."),
+    anonymous_quota: quotaSchema
+      .optional()
+      .describe(
+        "What all callers without a token may use together, without a limit where a key is absent. What is beyond is " +
+          "RESOURCE_EXHAUSTED with a RetryInfo, or 429 with Retry-After.",
+      ),
     tokens: z.array(tokenSchema).default([]).describe("Static tokens."),
     jwt: z.array(jwtSchema).default([]).describe("Issuers of JSON Web Tokens that are trusted."),
   })
@@ -243,6 +269,7 @@ export const configSchema = z.strictObject({
 });
 
 export type Place = z.infer<typeof placeSchema>;
+export type QuotaConfig = z.infer<typeof quotaSchema>;
 export type AccessConfig = z.infer<typeof accessSchema>;
 export type JwtConfig = z.infer<typeof jwtSchema>;
 export type SchedulerConfig = z.infer<typeof schedulerSchema>;

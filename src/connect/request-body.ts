@@ -8,13 +8,21 @@ const CHUNK_BYTES = 64 << 10;
 const MAX_DRAINED_BYTES = 64 << 20;
 const MAX_DRAIN_MS = 5000;
 
+/**
+ * Counts bytes that a handler is about to get. Undefined where there is nothing to wait for.
+ * @throws ConnectError if the handler must not have them
+ */
+export type CountBytes = (bytes: number) => Promise<void> | undefined;
+
 /** A request's body, as its handler reads it, and what the handler leaves of it. */
 export class RequestBody implements AsyncIterable<Uint8Array> {
   readonly #reader: ReadableStreamBYOBReader | undefined;
   readonly #chunkBytes: number;
+  readonly #count: CountBytes;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ body, headers }: Request) {
+  constructor({ body, headers }: Request, count: CountBytes) {
+    this.#count = count;
     const announcedBytes = Number(headers.get("content-length") ?? CHUNK_BYTES);
     this.#chunkBytes = Math.min(Math.max(announcedBytes, 1), CHUNK_BYTES) || CHUNK_BYTES;
     this.#reader = body?.getReader({ mode: "byob" });
@@ -25,7 +33,10 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     return {
       next: async () => {
         const value = await this.#read(new Uint8Array(this.#chunkBytes));
-        return value === undefined ? { done: true, value } : { done: false, value };
+        if (value === undefined) return { done: true, value };
+        const counted = this.#count(value.length);
+        if (counted !== undefined) await counted;
+        return { done: false, value };
       },
     };
   }

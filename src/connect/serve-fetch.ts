@@ -1,10 +1,19 @@
+import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import { type UniversalHandler, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
-import { RequestBody } from "./request-body.ts";
+import { type CountBytes, RequestBody } from "./request-body.ts";
 
-/** Serves a call that came as a fetch request. Requests and responses stream, both ways at once. */
-export async function serveFetch(handler: UniversalHandler, request: Request): Promise<Response> {
+/**
+ * Serves a call that came as a fetch request. Requests and responses stream, both ways at once.
+ * @param count is told of the bytes of the body, with what the call's context knows by then
+ */
+export async function serveFetch(
+  handler: UniversalHandler,
+  request: Request,
+  count: (values: ContextValues, ...args: Parameters<CountBytes>) => ReturnType<CountBytes>,
+): Promise<Response> {
   const gone = new AbortController();
-  const incoming = new RequestBody(request);
+  const contextValues = createContextValues();
+  const incoming = new RequestBody(request, (bytes) => count(contextValues, bytes));
   const { body, ...head } = await handler({
     // The platform's HTTP ends before the Worker; handlers only ask whether it is HTTP/1.1, for what that can't do.
     httpVersion: "2",
@@ -12,6 +21,7 @@ export async function serveFetch(handler: UniversalHandler, request: Request): P
     url: request.url,
     header: request.headers,
     body: incoming,
+    contextValues,
     signal: AbortSignal.any([request.signal, gone.signal]),
   });
   const response = universalServerResponseToFetch(head);

@@ -56,7 +56,8 @@ async function* closed(
 async function onlyMessage<T extends DescMessage>(request: Request, type: T): Promise<MessageShape<T>> {
   const messages: Uint8Array[] = [];
   for await (const { flags, data } of pipe(
-    new RequestBody(request),
+    // A message that asks for bytes brings none.
+    new RequestBody(request, () => undefined),
     transformSplitEnvelope(MAX_REQUEST_MESSAGE_BYTES),
   )) {
     if (flags !== 0 || messages.length > 0) break;

@@ -1,11 +1,12 @@
-import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { Hono } from "hono";
 import { authorizedInstance, callerOf } from "../access/authorized-instance.ts";
 import type { Caller } from "../access/caller.ts";
 import type { Right } from "../access/roles.ts";
-import { RequestBody } from "../connect/request-body.ts";
+import { type CountBytes, RequestBody } from "../connect/request-body.ts";
 import type { Env } from "../env.ts";
+import { refusalResponse } from "../errors/refusal-response.ts";
 import { reportedError } from "../errors/unexpected.ts";
+import { chargeUpload } from "../quota/charge.ts";
 import type { ServedInstance } from "../served-instance.ts";
 import { findActionResult, storeActionResult } from "./action-results.ts";
 import { type CachePath, type Namespace, parseCachePath } from "./cache-path.ts";
@@ -54,17 +55,16 @@ httpCacheRoutes.all("/*", async (c, next) => {
     const allowed = [...methods.keys()].join(", ");
     return new Response(`a cache entry has ${allowed}\n`, { status: 405, headers: { allow: allowed } });
   }
-  return answer(request, path, openInstance(c.env, await callerOf(c.env, request.headers), path, access));
+  const caller = await callerOf(c.env, request.headers);
+  const instance = openInstance(c.env, caller, path, access);
+  return answer(request, path, instance, (bytes) => chargeUpload(c.env, caller, bytes));
 });
 
 httpCacheRoutes.onError((error) => {
-  const { code, rawMessage } = reportedError(error);
-  const status = codeToHttpStatus(code);
-  const headers = new Headers();
+  const response = refusalResponse(reportedError(error));
   // Some clients send a password only when they are asked for one.
-  if (status === 401) headers.set("www-authenticate", 'Basic realm="Remex", charset="UTF-8"');
-  if (status === 503) headers.set("retry-after", "1");
-  return new Response(`${rawMessage}\n`, { status, headers });
+  if (response.status === 401) response.headers.set("www-authenticate", 'Basic realm="Remex", charset="UTF-8"');
+  return response;
 });
 
 function openInstance(
@@ -78,8 +78,13 @@ function openInstance(
   return authorizedInstance(env, caller, instanceName, right);
 }
 
-async function answer(request: Request, path: CachePath, instance: ServedInstance): Promise<Response> {
-  const body = new RequestBody(request);
+async function answer(
+  request: Request,
+  path: CachePath,
+  instance: ServedInstance,
+  count: CountBytes,
+): Promise<Response> {
+  const body = new RequestBody(request, count);
   try {
     switch (request.method) {
       case "PUT":

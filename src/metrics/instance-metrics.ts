@@ -34,6 +34,16 @@ export function cacheMetrics(caches: readonly CacheMetrics[]): Metric[] {
   ];
 }
 
+/** Calls that were refused since their caller's quota was spent, by the quota. */
+export function refusalMetric(samples: readonly Sample[]): Metric {
+  return {
+    name: "remex_quota_refusals_total",
+    help: "Calls refused because a quota was spent, by the quota's entry in the configuration.",
+    type: "counter",
+    samples,
+  };
+}
+
 type Labels = Readonly<Record<string, string>>;
 
 /** What the schedulers tell Prometheus. */

@@ -1,13 +1,15 @@
 import { Hono } from "hono";
 import { authorizedInstance, callerOf } from "../access/authorized-instance.ts";
-import { mayOn } from "../access/caller.ts";
+import { type Caller, mayOn, mayOnAll } from "../access/caller.ts";
 import { unauthenticated } from "../access/authenticate.ts";
 import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
 import { callInstance } from "../instance-object/instance-objects.ts";
-import { EXPOSITION_CONTENT_TYPE, exposition } from "./exposition.ts";
-import { cacheMetrics, instanceMetrics, platformText, type ShardMetrics } from "./instance-metrics.ts";
+import { quotaGroups } from "../quota/caller-quota.ts";
+import { refusals } from "../quota/charge.ts";
+import { EXPOSITION_CONTENT_TYPE, exposition, type Metric } from "./exposition.ts";
+import { cacheMetrics, instanceMetrics, platformText, refusalMetric, type ShardMetrics } from "./instance-metrics.ts";
 
 /** `/metrics` for Prometheus and `/v1/instances/{instance_name}/demand` for autoscalers. Both need the role `operator`. */
 export const metricsRoutes = new Hono<{ Bindings: Env }>();
@@ -23,9 +25,20 @@ metricsRoutes.get("/metrics", async (c) => {
       lookups: await openCacheShards(c.env, storeName, store).actionResultLookups(name),
     })),
   );
-  const metrics = [...instanceMetrics(shards.flat()), ...cacheMetrics(caches)];
+  const metrics = [...instanceMetrics(shards.flat()), ...cacheMetrics(caches), ...(await quotaMetrics(c.env, caller))];
   return c.body(exposition(metrics), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
 });
+
+/** Who is refused how often is of the whole endpoint, and so for those who operate all of it. */
+async function quotaMetrics(env: Env, caller: Caller): Promise<Metric[]> {
+  const { access } = servedConfig(env);
+  if (!mayOnAll(caller, "operate")) return [];
+  const samples = quotaGroups(access).map(async (group) => ({
+    labels: { quota: group },
+    value: await refusals(env, group),
+  }));
+  return [refusalMetric(await Promise.all(samples))];
+}
 
 metricsRoutes.get("/v1/instances/:instance/demand", async (c) => {
   const caller = await callerOf(c.env, c.req.raw.headers);

@@ -39,7 +39,13 @@ export class MixedWorker {
           },
           unsafeDirectSockets: [{ host: "127.0.0.1", port, proxy: false }],
         },
-        { ...LOCAL_WORKER, name: OBJECTS, modules: script(objects) },
+        // Of the classes that both versions have.
+        {
+          ...LOCAL_WORKER,
+          name: OBJECTS,
+          modules: script(objects),
+          durableObjects: { INSTANCE, CACHE_SHARD },
+        },
       ],
     });
     await runtime.ready;

@@ -7,6 +7,7 @@ import { faultReport, setFaults, Side } from "./faults.ts";
 import { faultyBindings } from "./faulty-bindings.ts";
 
 export { Instance } from "../../../durable-objects/instance.ts";
+export { Quota } from "../../../durable-objects/quota.ts";
 
 export class CacheShard extends RealCacheShard {
   constructor(context: DurableObjectState, env: Env) {

@@ -44,7 +44,7 @@ test("roles are of an instance, or of all", () => {
     ["main", ["executor"]],
     ["*", ["cache-reader"]],
   ]);
-  const caller: Caller = { name: "ci", authenticated: true, grants };
+  const caller: Caller = { name: "ci", authenticated: true, grants, quota: undefined };
   expect(mayOn(caller, "main", "execute")).toBe(true);
   expect(mayOn(caller, "main", "read-blobs")).toBe(true);
   expect(mayOn(caller, "other", "execute")).toBe(false);
