@@ -22,8 +22,10 @@ export const REFERENCE_SERVER = program("referenceserver", BY_GO);
 /** The client of grpc-go's interoperability cases. */
 export const INTEROP_CLIENT = program("grpc-interop-client", BY_GO);
 export const CCACHE = program("ccache", "install ccache");
+export const CURL = program("curl", "install curl");
 export const GCC = program("gcc", "install gcc");
 export const GRPCURL = program("grpcurl", BY_GO);
+export const JQ = program("jq", "install jq");
 export const LUA_SOURCE = directory("lua", "lapi.c", ".ci/run fetches it where there is apt-get");
 
 /**

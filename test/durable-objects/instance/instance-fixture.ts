@@ -10,9 +10,13 @@ import { startWorker, type TestWorker } from "../../worker.ts";
 import { ExecutionStream } from "./execution-stream.ts";
 import { ScriptedAgent } from "./scripted-agent.ts";
 
-/** A configuration of one instance whose scheduler is told `scheduler`. */
-export function instanceConfig(scheduler: Readonly<Record<string, unknown>>): string {
+/** A configuration of one instance whose scheduler is told `scheduler`, with `more` keys of the file. */
+export function instanceConfig(
+  scheduler: Readonly<Record<string, unknown>>,
+  more: Readonly<Record<string, unknown>> = {},
+): string {
   return JSON.stringify({
+    ...more,
     stores: { S: {} },
     schedulers: { M: { supported_platform_properties: { cpu_count: "minimum" }, ...scheduler } },
     services: { execution: [{ instance_name: INSTANCE, scheduler: "M", cas_store: "S" }] },
@@ -72,7 +76,7 @@ export interface TestInstance {
   connect(id: string, hello?: Parameters<typeof ScriptedAgent.connect>[2], shard?: number): Promise<ScriptedAgent>;
 }
 
-export function useInstance(scheduler: Readonly<Record<string, unknown>>): TestInstance {
+export function useInstance(...config: Parameters<typeof instanceConfig>): TestInstance {
   let worker: TestWorker | undefined;
   const agents: ScriptedAgent[] = [];
   const running = (): TestWorker => {
@@ -80,7 +84,7 @@ export function useInstance(scheduler: Readonly<Record<string, unknown>>): TestI
     return worker;
   };
   beforeAll(async () => {
-    worker = await startWorker({ config: instanceConfig(scheduler) });
+    worker = await startWorker({ config: instanceConfig(...config) });
   });
   afterEach(async () => {
     await Promise.all(agents.splice(0).map((agent) => agent.close()));
