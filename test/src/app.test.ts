@@ -35,7 +35,7 @@ test.each(PROTOCOLS)(
 );
 
 test.each([
-  ["GET", "/"],
+  ["GET", "/nothing"],
   ["GET", "/google.bytestream.ByteStream/Read"],
   ["POST", "/nothing"],
   ["POST", "/a/b/c"],
