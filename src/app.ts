@@ -66,9 +66,7 @@ app.route("/", httpCacheRoutes);
 
 app.notFound((c) => unimplementedResponse(c.req.raw) ?? c.text(`there is nothing at ${c.req.path}\n`, 404));
 
-app.onError((error) => {
-  return refusalResponse(reportedError(error));
-});
+app.onError((error) => refusalResponse(reportedError(error)));
 
 /** The messages that operations and statuses hold as Any, whose JSON form can't be made without their types. */
 const ANY_TYPES = createRegistry(file_build_bazel_remote_execution_v2_remote_execution, file_google_rpc_error_details);

@@ -16,8 +16,13 @@ export type Who = Caller | Pick<HandlerContext, "values">;
  * @throws ConnectError UNAUTHENTICATED if it shows a credential that isn't accepted, RESOURCE_EXHAUSTED if it has used up
  * its quota
  */
-export async function callerOf(env: Env, headers: Headers): Promise<Caller> {
-  const caller = await authenticate(servedConfig(env).access, headers.get("authorization"));
+export function callerOf(env: Env, headers: Headers): Promise<Caller> {
+  return callerWith(env, headers.get("authorization"));
+}
+
+/** As `callerOf`, for whoever has the credential elsewhere than in that header. */
+export async function callerWith(env: Env, authorization: string | null): Promise<Caller> {
+  const caller = await authenticate(servedConfig(env).access, authorization);
   await chargeRequest(env, caller);
   return caller;
 }

@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { authenticate } from "../access/authenticate.ts";
+import { callerWith } from "../access/authorized-instance.ts";
 import type { Caller } from "../access/caller.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
@@ -16,12 +17,12 @@ type PageContext = Context<{ Bindings: Env }>;
  * Who looks at a page: by its Authorization header, as everywhere, else by the token that the browser keeps since the login.
  * The cookie means nothing to RPCs: it is only looked at here.
  *
- * @throws ConnectError UNAUTHENTICATED if either is not accepted
+ * @throws ConnectError UNAUTHENTICATED if either is not accepted, RESOURCE_EXHAUSTED if its quota is spent
  */
 export function visitor(c: PageContext): Promise<Caller> {
   const token = getCookie(c, COOKIE);
   const authorization = c.req.header("authorization") ?? (token === undefined ? null : `Bearer ${token}`);
-  return authenticate(servedConfig(c.env).access, authorization);
+  return callerWith(c.env, authorization);
 }
 
 /** @throws ConnectError UNAUTHENTICATED if the token is not accepted */

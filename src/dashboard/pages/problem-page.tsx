@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { retryAfterMsOf } from "../../errors/retry-info.ts";
 import { reportedError } from "../../errors/unexpected.ts";
 import { type PageContext, renderPage } from "../page.tsx";
 import { isLoggedIn, logOut } from "../session.ts";
@@ -26,7 +27,8 @@ const STATUSES: ReadonlyMap<Code, ContentfulStatusCode> = new Map([
 
 /** What a visitor gets in place of a page: why there is none, and what to do about it. */
 export function problemPage(c: PageContext, error: unknown): Response | Promise<Response> {
-  const { code, rawMessage } = error instanceof HTTPException ? FOREIGN_FORM : reportedError(error);
+  const reported = error instanceof HTTPException ? FOREIGN_FORM : reportedError(error);
+  const { code, rawMessage } = reported;
   if (code === Code.Unauthenticated) {
     const hadToken = isLoggedIn(c);
     if (hadToken) logOut(c);
@@ -41,7 +43,10 @@ export function problemPage(c: PageContext, error: unknown): Response | Promise<
       401,
     );
   }
-  const heading = HEADINGS.get(code) ?? "That went wrong";
+  const retryAfterMs = retryAfterMsOf(reported);
+  if (retryAfterMs !== undefined) c.header("retry-after", String(Math.ceil(retryAfterMs / 1000)));
+  const spent = code === Code.ResourceExhausted && retryAfterMs !== undefined;
+  const heading = spent ? "Too many requests" : (HEADINGS.get(code) ?? "That went wrong");
   return renderPage(
     c,
     { title: heading },
@@ -52,7 +57,7 @@ export function problemPage(c: PageContext, error: unknown): Response | Promise<
         <a href="/">All instances</a>
       </p>
     </>,
-    STATUSES.get(code) ?? statusOf(code),
+    spent ? 429 : (STATUSES.get(code) ?? statusOf(code)),
   );
 }
 

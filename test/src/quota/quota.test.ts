@@ -39,6 +39,7 @@ const CONFIG = JSON.stringify({
       token("many", { requests_per_minute: 100_000 }),
       token("uploads", { upload_bytes_per_hour: 2 * MEBIBYTE }),
       token("http-uploads", { upload_bytes_per_hour: MEBIBYTE }),
+      token("page", { requests_per_minute: 1 }),
       token("refused", { requests_per_minute: 1 }),
     ],
   },
@@ -126,6 +127,11 @@ describe("calls", () => {
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
     expect(await refused.text()).toContain("1 requests a minute");
+  });
+
+  test("for pages count, too", async () => {
+    expect((await request("/ui/main", "page")).status).toBe(200);
+    expect((await request("/ui/main", "page")).status).toBe(429);
   });
 
   test("of agents that want to connect count, too", async () => {
