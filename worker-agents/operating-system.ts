@@ -1,5 +1,7 @@
 // What differs between operating systems, but for processes (runner/process-group.ts).
 
+import { resolve, sep, toNamespacedPath } from "node:path";
+
 const windows = process.platform === "win32";
 
 /** The value of the platform property OSFamily. */
@@ -33,10 +35,29 @@ export function isExecutable(mode: number): boolean {
   return windows || (mode & 0o100) !== 0;
 }
 
+/** Names that Windows takes for devices, with whatever extension. */
+const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i;
+
 /**
- * Whether a path segment of an action would mean something else than one name to this machine's file system: on Windows
- * a backslash or a colon, which lead to other directories, drives and streams.
+ * Whether a path segment of an action means something else than one name to this machine's file system. On Windows that is
+ * so for a backslash or a colon, which lead to other directories, drives and streams; for devices; and for a dot or a space
+ * at the end, which are taken off.
  */
-export function leavesItsDirectory(segment: string): boolean {
-  return windows && /[\\:]/.test(segment);
+export function meansSomethingElse(segment: string, platform: NodeJS.Platform = process.platform): boolean {
+  return platform === "win32" && (/[\\:]|[. ]$/.test(segment) || DEVICE.test(segment));
 }
+
+/** A symlink's target as REAPI has it, with `/` between the segments. */
+export function portableTarget(target: string, platform: NodeJS.Platform = process.platform): string {
+  return platform === "win32" ? target.replaceAll("\\", "/") : target;
+}
+
+/**
+ * A path for calls of node:fs that take bytes, with what goes between it and a name in it. Bytes, since on Linux names need
+ * not be UTF-8; on Windows in the form that may be longer than 260 characters, which Node.js gives to texts by itself.
+ */
+export function pathBytes(path: string): Buffer {
+  return Buffer.from(toNamespacedPath(resolve(path)));
+}
+
+export const SEPARATOR_BYTES = Buffer.from(sep);

@@ -1,6 +1,7 @@
 import { chmod, readdir, rmdir, unlink } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { forEachConcurrently } from "./concurrency.ts";
+import { pathBytes, SEPARATOR_BYTES } from "./operating-system.ts";
 import { systemErrorCode } from "./system-error.ts";
 
 const ENTRIES_AT_ONCE = 16;
@@ -9,15 +10,13 @@ const ENTRIES_AT_ONCE = 16;
 const ATTEMPTS = 5;
 const RETRY_DELAY_MS = 50;
 
-const SEPARATOR = Buffer.from("/");
-
 /**
  * Removes a file, or a directory with all that is in it; what is not there is removed already. Unlike `rm` of
  * node:fs it can remove names that are not UTF-8 and directories that a command took its permissions from, and it asks
  * the file system half as often.
  */
 export async function removeTree(path: string | Buffer): Promise<void> {
-  const bytes = typeof path === "string" ? Buffer.from(path) : path;
+  const bytes = typeof path === "string" ? pathBytes(path) : path;
   try {
     await removeDirectory(bytes);
   } catch (error) {
@@ -45,7 +44,7 @@ async function removeDirectory(path: Buffer): Promise<void> {
 async function empty(path: Buffer): Promise<void> {
   const entries = (await ifThere(readdir(path, { withFileTypes: true, encoding: "buffer" }))) ?? [];
   await forEachConcurrently(entries, ENTRIES_AT_ONCE, async (entry) => {
-    const child = Buffer.concat([path, SEPARATOR, entry.name]);
+    const child = Buffer.concat([path, SEPARATOR_BYTES, entry.name]);
     await (entry.isDirectory() ? removeDirectory(child) : ifThere(unlink(child)));
   });
 }

@@ -36,6 +36,7 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
           digestFunctions: functions,
           execEnabled: true,
           executionPriorityCapabilities: EVERY_PRIORITY,
+          supportedNodeProperties: ["mtime", "unix_mode"],
         },
         lowApiVersion: { major: 2, minor: 0 },
         highApiVersion: { major: 2, minor: 12 },

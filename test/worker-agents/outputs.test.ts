@@ -191,6 +191,26 @@ describe("output directories", () => {
     expect(treeOf(cas, both).root).toEqual(root);
   });
 
+  it("have the node properties that are asked for, in results and in Trees", async () => {
+    const agent = await startAgent();
+    const script = `mkdir -p d/sub; echo x > file; cp file d/sub/x; ln -s x d/sub/link; ln -s file link
+      chmod 640 file d/sub/x; touch -d @1234567890.25 file d/sub/x; chmod 750 d/sub`;
+    const ran = await runAction(agent, {
+      command: shell(script, {
+        outputPaths: ["d", "file", "link"],
+        outputNodeProperties: ["mtime", "unheard-of", "unix_mode"],
+      }),
+    });
+    const asked = { unixMode: 0o640, mtime: { seconds: 1234567890n, nanos: 250_000_000 } };
+    const result = actionResult(ran);
+    expect(result.outputFiles[0]?.nodeProperties).toMatchObject(asked);
+    expect(result.outputSymlinks[0]?.nodeProperties?.mtime).toBeDefined();
+    const [sub] = treeOf(agent.peer.cas, ran).children;
+    expect(sub?.nodeProperties).toMatchObject({ unixMode: 0o750 });
+    expect(sub?.files[0]?.nodeProperties).toMatchObject(asked);
+    expect(sub?.symlinks[0]?.nodeProperties?.mtime).toBeDefined();
+  });
+
   it("may be the whole working directory", async () => {
     const agent = await startAgent();
     const ran = await runAction(agent, {

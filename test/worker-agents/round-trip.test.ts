@@ -83,7 +83,7 @@ it.each(["copy", "hard-link"] as const)(
         expect(await cache.pin(inputFiles(walked), pins, fetch, signal)).toEqual([]);
         const path = join(work.newAttempt(), "root");
         await materializeTree(walked, path, cache, placement, signal);
-        const context = { digestFunction: SHA256, work, cache, pins };
+        const context = { digestFunction: SHA256, work, cache, pins, nodeProperties: [] };
         const { directory } = await scanDirectory(path, "", context, signal);
         const { directories } = encodeDirectories(directory, SHA256);
         expect(digestKey(directories[0].digest)).toBe(digestKey(root));

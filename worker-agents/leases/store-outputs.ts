@@ -37,6 +37,7 @@ export async function storeOutputs(
           pins,
           realRoot: action.root,
           format: action.command.outputDirectoryFormat,
+          nodeProperties: action.command.outputNodeProperties,
           // A command that failed has told what matters by its exit code.
           strict: end.exitCode === 0,
         },

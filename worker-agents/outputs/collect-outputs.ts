@@ -18,6 +18,7 @@ import type { DeclaredOutput } from "./declared-outputs.ts";
 import { digestOf } from "./digest-of.ts";
 import { encodeDirectories, encodeTree } from "./directory-tree.ts";
 import { realDirectory } from "./inside-root.ts";
+import { nodePropertiesOf } from "./node-properties.ts";
 import { takeOutputFile, type OutputFileContext } from "./output-files.ts";
 import { readSymlink, scanDirectory } from "./scan-directory.ts";
 
@@ -102,8 +103,14 @@ async function collectOutput(
       unlike("a file");
       return;
     }
+    const nodeProperties = await nodePropertiesOf(place, options.nodeProperties);
     const { digest, source, isExecutable } = await takeOutputFile(place, stats, options);
-    collected.outputFiles.push({ path, digest: digestToWire(digest), isExecutable });
+    collected.outputFiles.push({
+      path,
+      digest: digestToWire(digest),
+      isExecutable,
+      ...(nodeProperties && { nodeProperties }),
+    });
     collected.uploads = [{ digest, source }];
   } else if (stats.isDirectory()) {
     if (kind === "file") {
@@ -115,14 +122,16 @@ async function collectOutput(
     collected.outputDirectories.push({ path, ...digests });
     collected.uploads = [...uploads, ...messages];
   } else if (stats.isSymbolicLink()) {
-    const symlink = { path, target: await readSymlink(place, pathFromRoot) };
+    const nodeProperties = await nodePropertiesOf(place, options.nodeProperties);
+    const target = await readSymlink(place, pathFromRoot);
+    const symlink = { path, target, ...(nodeProperties && { nodeProperties }) };
     if (kind === "path") {
       collected.outputSymlinks.push(symlink);
       return;
     }
     // A dangling one is told as it is: the client may have its target.
-    const target = await ifThere(() => stat(place));
-    const isDirectory = target === undefined ? kind === "directory" : target.isDirectory();
+    const followed = await ifThere(() => stat(place));
+    const isDirectory = followed === undefined ? kind === "directory" : followed.isDirectory();
     if (isDirectory !== (kind === "directory")) unlike(`a symlink to a ${isDirectory ? "directory" : "file"}`);
     else (isDirectory ? collected.outputDirectorySymlinks : collected.outputFileSymlinks).push(symlink);
   }

@@ -7,12 +7,22 @@ import {
 import type { DigestFunction } from "../../src/digest/digest-function.ts";
 import { digestKey, digestToWire, type Digest } from "../../src/digest/digest.ts";
 import { digestOf } from "./digest-of.ts";
+import type { NodeProperties } from "./node-properties.ts";
 
 /** A directory as it is on disk, its files already in digests. */
-export interface ScannedDirectory {
-  readonly files: readonly { readonly name: string; readonly digest: Digest; readonly isExecutable: boolean }[];
+export interface ScannedDirectory extends ScannedNode {
+  readonly files: readonly (ScannedNode & {
+    readonly name: string;
+    readonly digest: Digest;
+    readonly isExecutable: boolean;
+  })[];
   readonly directories: readonly { readonly name: string; readonly directory: ScannedDirectory }[];
-  readonly symlinks: readonly { readonly name: string; readonly target: string }[];
+  readonly symlinks: readonly (ScannedNode & { readonly name: string; readonly target: string })[];
+}
+
+interface ScannedNode {
+  /** As far as they are asked for. */
+  readonly nodeProperties?: NodeProperties;
 }
 
 export interface EncodedBlob {
@@ -37,7 +47,8 @@ export function encodeDirectories(root: ScannedDirectory, digestFunction: Digest
     const message: Directory = create(DirectorySchema, {
       files: scanned.files.map((file) => ({ ...file, digest: digestToWire(file.digest) })).sort(byName),
       directories: directories.sort(byName),
-      symlinks: scanned.symlinks.map(({ name, target }) => ({ name, target })).sort(byName),
+      symlinks: [...scanned.symlinks].sort(byName),
+      ...(scanned.nodeProperties && { nodeProperties: scanned.nodeProperties }),
     });
     const bytes = toBinary(DirectorySchema, message);
     const digest = digestOf(digestFunction, bytes);

@@ -18,6 +18,8 @@ export interface OutputFileContext {
   readonly cache: FileCache;
   /** Released when the uploads are done. */
   readonly pins: Pins;
+  /** Of Command.output_node_properties: what is to be told of each output. */
+  readonly nodeProperties: readonly string[];
 }
 
 /**

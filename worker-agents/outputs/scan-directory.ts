@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Upload } from "../blobs/upload-blobs.ts";
 import { forEachConcurrently } from "../concurrency.ts";
+import { portableTarget } from "../operating-system.ts";
 import { invalidArgument, Refusal } from "../refusal.ts";
 import type { ScannedDirectory } from "./directory-tree.ts";
+import { nodePropertiesOf, type NodeProperties } from "./node-properties.ts";
 import { takeOutputFile, type OutputFileContext } from "./output-files.ts";
 
 const FILES_AT_ONCE = 32;
@@ -28,11 +30,17 @@ export async function scanDirectory(
   signal: AbortSignal,
 ): Promise<{ readonly directory: ScannedDirectory; readonly uploads: readonly Upload[] }> {
   const root = new Scanned();
+  const asked = async (place: string): Promise<{ readonly nodeProperties?: NodeProperties }> => {
+    const nodeProperties = await nodePropertiesOf(place, context.nodeProperties);
+    return nodeProperties === undefined ? {} : { nodeProperties };
+  };
   const files: { readonly path: string; readonly name: string; readonly parent: Scanned }[] = [];
   const open = [{ path, pathFromRoot, directory: root }];
   let entries = 0;
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     signal.throwIfAborted();
+    const own = await nodePropertiesOf(next.path, context.nodeProperties);
+    if (own !== undefined) next.directory.nodeProperties = own;
     for (const entry of await readdir(next.path, { withFileTypes: true, encoding: "buffer" })) {
       if (++entries > MAX_ENTRIES) throw tooMany(pathFromRoot);
       const name = decode(entry.name, next.pathFromRoot);
@@ -42,7 +50,8 @@ export async function scanDirectory(
         next.directory.directories.push({ name, directory });
         open.push({ ...child, directory });
       } else if (entry.isSymbolicLink()) {
-        next.directory.symlinks.push({ name, target: await readSymlink(child.path, child.pathFromRoot) });
+        const target = await readSymlink(child.path, child.pathFromRoot);
+        next.directory.symlinks.push({ name, target, ...(await asked(child.path)) });
       } else if (entry.isFile()) {
         files.push({ path: child.path, name, parent: next.directory });
       }
@@ -52,7 +61,7 @@ export async function scanDirectory(
   await forEachConcurrently(files, FILES_AT_ONCE, async ({ path, name, parent }) => {
     signal.throwIfAborted();
     const { digest, source, isExecutable } = await takeOutputFile(path, await lstat(path), context);
-    parent.files.push({ name, digest, isExecutable });
+    parent.files.push({ name, digest, isExecutable, ...(await asked(path)) });
     uploads.push({ digest, source });
   });
   return { directory: root, uploads };
@@ -60,13 +69,14 @@ export async function scanDirectory(
 
 /** The target of a symlink. @throws Refusal INVALID_ARGUMENT if it is not UTF-8 */
 export async function readSymlink(path: string, pathFromRoot: string): Promise<string> {
-  return decode(await readlink(path, { encoding: "buffer" }), pathFromRoot);
+  return portableTarget(decode(await readlink(path, { encoding: "buffer" }), pathFromRoot));
 }
 
 class Scanned implements ScannedDirectory {
   readonly files: ScannedDirectory["files"][number][] = [];
   readonly directories: ScannedDirectory["directories"][number][] = [];
   readonly symlinks: ScannedDirectory["symlinks"][number][] = [];
+  nodeProperties?: NodeProperties;
 }
 
 function decode(bytes: Uint8Array, pathFromRoot: string): string {

@@ -2,9 +2,8 @@ import { lstatSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { isIntact } from "../inputs/cached-file.ts";
 import type { InputFile } from "../inputs/input-directory.ts";
+import { pathBytes, SEPARATOR_BYTES } from "../operating-system.ts";
 import { removeTree } from "../remove-tree.ts";
-
-const SEPARATOR = Buffer.from("/");
 
 /** What of a worker's root is its own and stays, by its path from the root. */
 export interface WorkerOwn {
@@ -22,7 +21,7 @@ export async function clearWorkerRoot(root: string, own: WorkerOwn): Promise<Rea
   const kept = new Set<string>();
   const clear = async (directory: Buffer, prefix: string): Promise<void> => {
     for (const entry of await readdir(directory, { withFileTypes: true, encoding: "buffer" })) {
-      const place = Buffer.concat([directory, SEPARATOR, entry.name]);
+      const place = Buffer.concat([directory, SEPARATOR_BYTES, entry.name]);
       const path = prefix + entry.name.toString();
       const tool = own.tools.get(path);
       if (entry.isDirectory() && directories.has(path)) {
@@ -35,7 +34,7 @@ export async function clearWorkerRoot(root: string, own: WorkerOwn): Promise<Rea
       }
     }
   };
-  await clear(Buffer.from(root), "");
+  await clear(pathBytes(root), "");
   return kept;
 }
 
