@@ -6,6 +6,7 @@ import { DEFAULT_SANDBOX_PATHS, type SandboxMode } from "../worker-agents/sandbo
 import { errorMessage, Fault } from "./fault.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { endpointOption, parsePositiveInteger, parseWholeNumberFrom } from "./options.ts";
+import { optionsFileOption } from "./options-file.ts";
 import { runAgent } from "./run-agent.ts";
 import { endAtOnce, terminationSignal } from "./termination.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
@@ -105,6 +106,7 @@ export function agentCommand(): Command {
         .env("REMEX_DRAIN_TIMEOUT")
         .argParser(parsePositiveInteger),
     )
+    .addOption(optionsFileOption())
     .addOption(logLevelOption("info"))
     .addHelpText(
       "after",

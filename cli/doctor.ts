@@ -4,6 +4,7 @@ import { pino } from "pino";
 import type { Finding } from "../worker-agents/doctor/finding.ts";
 import { DEFAULT_SANDBOX_PATHS, type SandboxMode } from "../worker-agents/sandbox.ts";
 import { endpointOption } from "./options.ts";
+import { optionsFileOption } from "./options-file.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
 
 interface DoctorFlags {
@@ -44,6 +45,7 @@ export function doctorCommand(): Command {
         .default(DEFAULT_SANDBOX_PATHS)
         .env("REMEX_SANDBOX_PATH"),
     )
+    .addOption(optionsFileOption())
     .addHelpText("after", `\nExample:\n  $ remex doctor --endpoint https://remex.example.com --token-file token`)
     .action(runDoctor);
 }

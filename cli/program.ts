@@ -1,11 +1,13 @@
 import { Command } from "commander";
 import { agentCommand } from "./agent.ts";
 import { bridgeCommand } from "./bridge.ts";
+import { completionCommand } from "./completion.ts";
 import { doctorCommand } from "./doctor.ts";
 import { errorMessage, Fault } from "./fault.ts";
 import { applyOptionsFile } from "./options-file.ts";
 import { packageVersion } from "./package-directory.ts";
 import { startCommand } from "./start.ts";
+import { statusCommand } from "./status.ts";
 
 /** Runs the command line, and sets the exit code: 0, or 1 after one line on stderr that says what to put right. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -18,7 +20,8 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-function program(): Command {
+/** The command line, to be parsed once. */
+export function program(): Command {
   const remex = new Command("remex")
     // One form for all that is wrong with a command line, whoever finds it.
     .configureOutput({
@@ -31,7 +34,7 @@ function program(): Command {
     .addHelpText(
       "after",
       `
-Each option can be given by the environment variable named beside it, too.
+Each option can be given by the environment variable named beside it, too, and by a file: --options-file.
 
 A first build on this machine:
   $ npx remex start
@@ -39,13 +42,20 @@ A first build on this machine:
 
 With a deployed Worker, and as many build machines as you like:
   $ npx remex agent  --endpoint https://remex.example.com        (on each build machine)
-  $ npx remex bridge --endpoint https://remex.example.com        (beside Bazel)`,
+  $ npx remex bridge --endpoint https://remex.example.com        (beside Bazel)
+  $ npx remex status --endpoint https://remex.example.com        (how it is)`,
     );
   remex.hook("preSubcommand", (_, command) => {
     applyOptionsFile(command, remex.args);
   });
-  for (const command of [startCommand(), agentCommand(), bridgeCommand(), doctorCommand()]) {
-    remex.addCommand(command.copyInheritedSettings(remex));
-  }
+  const commands = [
+    startCommand(),
+    agentCommand(),
+    bridgeCommand(),
+    doctorCommand(),
+    statusCommand(),
+    completionCommand(),
+  ];
+  for (const command of commands) remex.addCommand(command.copyInheritedSettings(remex));
   return remex;
 }

@@ -11,6 +11,7 @@ import { clientAddress, explainListenFault } from "./listening.ts";
 import type { LocalWorker } from "./local-worker.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { portOption } from "./options.ts";
+import { optionsFileOption } from "./options-file.ts";
 import { packageDirectory } from "./package-directory.ts";
 import { runAgent } from "./run-agent.ts";
 import { RunningParts } from "./running-parts.ts";
@@ -57,8 +58,9 @@ export function startCommand(): Command {
     .addOption(new Option("--host <address>", "the address to listen on").default("127.0.0.1").env("REMEX_HOST"))
     .addOption(portOption("--worker-port", "the Worker's port", 8787, "REMEX_WORKER_PORT"))
     .addOption(portOption("--bridge-port", "the bridge's port", 50_051, "REMEX_BRIDGE_PORT"))
-    .addOption(new Option("--no-agent", "run no agent: start some with remex agent"))
-    .addOption(new Option("--no-bridge", "run no bridge: start one with remex bridge"))
+    .addOption(new Option("--no-agent", "run no agent: start some with remex agent").env("REMEX_NO_AGENT"))
+    .addOption(new Option("--no-bridge", "run no bridge: start one with remex bridge").env("REMEX_NO_BRIDGE"))
+    .addOption(optionsFileOption())
     .addOption(logLevelOption("warn"))
     .addHelpText(
       "after",

@@ -8,6 +8,7 @@ import type { Env } from "../env.ts";
 import { callInstance } from "../instance-object/instance-objects.ts";
 import { quotaGroups } from "../quota/caller-quota.ts";
 import { refusals } from "../quota/charge.ts";
+import { BUILD_INFO } from "./build-info.ts";
 import { EXPOSITION_CONTENT_TYPE, exposition, type Metric } from "./exposition.ts";
 import { cacheMetrics, instanceMetrics, platformText, refusalMetric, type ShardMetrics } from "./instance-metrics.ts";
 
@@ -25,7 +26,12 @@ metricsRoutes.get("/metrics", async (c) => {
       lookups: await openCacheShards(c.env, storeName, store).actionResultLookups(name),
     })),
   );
-  const metrics = [...instanceMetrics(shards.flat()), ...cacheMetrics(caches), ...(await quotaMetrics(c.env, caller))];
+  const metrics = [
+    BUILD_INFO,
+    ...instanceMetrics(shards.flat()),
+    ...cacheMetrics(caches),
+    ...(await quotaMetrics(c.env, caller)),
+  ];
   return c.body(exposition(metrics), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
 });
 

@@ -20,6 +20,8 @@ it.each([
   [["bridge", "--endpoint", "http://127.0.0.1:1", "--client-ca", "ca.pem"], /--client-ca need --tls-cert/],
   [["bridge", "--endpoint", "http://127.0.0.1:1", "--endpoint-ca", "/dev/null"], /--endpoint-ca is no PEM/],
   [["bridge", "--options-file", "/nowhere.json5"], /nowhere\.json5.*--options-file/],
+  [["status", "--endpoint", "http://127.0.0.1:1"], /127\.0\.0\.1:1\/readyz can't be reached/],
+  [["completion", "tcsh"], /'tcsh'.*bash, fish, zsh/],
   [["agent", "--endpoint", "http://127.0.0.1:1", "--property", "pool"], /"pool".*name=value/],
   [["agent", "--endpoint", "http://127.0.0.1:1", "--properties", "/nowhere.json5"], /nowhere\.json5/],
   [["agent", "--endpoint", "http://127.0.0.1:1", "--token-file", "/nowhere/token"], /nowhere\/token.*--token-file/],
@@ -98,6 +100,26 @@ it("remex doctor says whether an agent can work here", async () => {
   const unknown = run([...args, processes.endpoint, "--instance", "elsewhere"]);
   expect(await unknown.exited, unknown.output).toBe(1);
   expect(unknown.stdout).toMatch(/^BAD +access: .*elsewhere/m);
+});
+
+it("remex status says how an endpoint is, to people and to programs", async () => {
+  const processes = await separateProcesses();
+  await processes.startWorker();
+  await processes.startAgent("agent");
+
+  const text = run(["status", "--endpoint", processes.endpoint]);
+  expect(await text.exited, text.output).toBe(0);
+  expect(text.stdout).toMatch(/^Remex \d+\.\d+\.\d+ at http:\S+ is ready/);
+  expect(text.stdout).toMatch(/^main +0 +- +0 +1 /m);
+  const json = run(["status", "--endpoint", processes.endpoint, "--json", "--instance", "main"]);
+  expect(await json.exited, json.output).toBe(0);
+  expect(JSON.parse(json.stdout)).toMatchObject({ ready: true, instances: [{ instance: "main", agents: 1 }] });
+});
+
+it("remex completion prints a script for the shell", async () => {
+  const completion = run(["completion", "bash"]);
+  expect(await completion.exited, completion.output).toBe(0);
+  expect(completion.stdout).toContain("complete -o filenames -F _remex remex");
 });
 
 it("remex agent ends at SIGTERM", async () => {

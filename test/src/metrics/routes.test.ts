@@ -12,6 +12,7 @@ test("/metrics tells of every shard, /demand of the instance", async () => {
   const [waiting] = [await instance.execute({ properties: { cpu_count: "2", OSFamily: "linux" } })];
   await waiting.until(Stage.QUEUED);
   const metrics = await (await get("/metrics")).text();
+  expect(metrics).toMatch(/^remex_build_info\{version="\d+\.\d+\.\d+"\} 1$/m);
   expect(metrics).toContain("# TYPE remex_queued_executions gauge\n");
   expect(metrics).toMatch(
     /^remex_queued_executions\{instance="main",shard="[01]",platform="OSFamily=linux,cpu_count>=2"\} 1$/m,
