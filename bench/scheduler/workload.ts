@@ -128,6 +128,7 @@ export class Workload {
       invocationId: received(invocationId),
       timeoutMs: TIMEOUT_MS,
       inputRoot: received(`${hash}/83`),
+      target: index & 0x3fffffff,
     };
   }
 

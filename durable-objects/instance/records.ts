@@ -11,6 +11,7 @@ import { type PlatformRules, PropertyError, type Requirement, requirementOf } fr
 import type { ExecutionSnapshot } from "../scheduler/snapshot.ts";
 import { leaseId } from "../scheduler/dispatch.ts";
 import { inputRootKey } from "./agent-description.ts";
+import { targetOf } from "./target.ts";
 
 /** What the scheduler is told of a request. */
 export interface RequestFacts {
@@ -18,10 +19,11 @@ export interface RequestFacts {
   readonly mergeable: boolean;
   readonly timeoutMs: number;
   readonly inputRoot: string | undefined;
+  readonly target: number | undefined;
 }
 
 export function requestFacts(request: ExecutionRequest): RequestFacts {
-  const { actionDigest, inputRootDigest } = request;
+  const { actionDigest, inputRootDigest, requestMetadata } = request;
   const timeoutMs = request.timeout === undefined ? 0 : durationMs(request.timeout);
   const digestFunction = DigestFunction_Value[request.digestFunction];
   return {
@@ -29,6 +31,7 @@ export function requestFacts(request: ExecutionRequest): RequestFacts {
     mergeable: !request.doNotCache,
     timeoutMs,
     inputRoot: inputRootDigest && inputRootKey(inputRootDigest.hash, inputRootDigest.sizeBytes),
+    target: targetOf(requestMetadata),
   };
 }
 

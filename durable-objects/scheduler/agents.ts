@@ -1,11 +1,14 @@
 import type { AgentDescription } from "./events.ts";
-import { InputRoots } from "./input-roots.ts";
+import { Holders } from "./holders.ts";
 import { leaveGroups } from "./memberships.ts";
 import type { Agent, Lease } from "./state.ts";
 
 /** The agents that are known, by id, and what their leases leave of them. */
 export class Agents {
-  readonly inputRoots = new InputRoots();
+  /** Who has an input root. */
+  readonly inputRoots = new Holders<string>();
+  /** Who has run an action of a target: after a change of some of its inputs, most of them are still there. */
+  readonly targets = new Holders<number>();
   readonly #agents = new Map<string, Agent>();
 
   get(id: string): Agent | undefined {

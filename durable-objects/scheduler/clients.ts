@@ -53,6 +53,7 @@ function begin(state: SchedulerState, event: EnqueueEvent): void {
     group,
     timeoutMs: event.timeoutMs,
     inputRoot: event.inputRoot,
+    target: event.target,
     invocationId: event.invocationId,
     priority: event.priority,
     queuedAtMs: state.nowMs,

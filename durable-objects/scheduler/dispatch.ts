@@ -18,8 +18,12 @@ export function dispatchExecution(state: SchedulerState, execution: Execution, s
   refresh(agent, true);
 }
 
-function localAgent(state: SchedulerState, { group, inputRoot }: Execution, spoiler?: Agent): Agent | undefined {
-  const agent = inputRoot === undefined ? undefined : state.agents.inputRoots.availableHolder(group, inputRoot);
+/** One that has the whole input root in its cache, or else most of it. */
+function localAgent(state: SchedulerState, execution: Execution, spoiler?: Agent): Agent | undefined {
+  const { group, inputRoot, target } = execution;
+  const { inputRoots, targets } = state.agents;
+  const holder = inputRoot === undefined ? undefined : inputRoots.available(group, inputRoot);
+  const agent = holder ?? (target === undefined ? undefined : targets.available(group, target));
   return agent === spoiler ? undefined : agent;
 }
 
@@ -103,7 +107,9 @@ function lease(state: SchedulerState, execution: Execution, agent: Agent): void 
   };
   execution.lease = given;
   hold(state, given, execution.timeoutMs);
-  if (execution.inputRoot !== undefined) state.agents.inputRoots.remember(agent, execution.inputRoot);
+  const { inputRoots, targets } = state.agents;
+  if (execution.inputRoot !== undefined) inputRoots.remember(agent, execution.inputRoot);
+  if (execution.target !== undefined) targets.remember(agent, execution.target);
   state.decide({
     type: "leased",
     executionId: execution.id,

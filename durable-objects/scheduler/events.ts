@@ -36,6 +36,8 @@ export interface EnqueueEvent {
   /** Limit of the command's own running time. */
   readonly timeoutMs: number;
   readonly inputRoot: string | undefined;
+  /** What the action is a part of, by its client's word: actions of one target have most of their inputs in common. */
+  readonly target: number | undefined;
 }
 
 /** What happens to a scheduler, and when: `nowMs` is the wall clock, which the scheduler never lets run backwards. */

@@ -40,10 +40,10 @@ export const MAX_FAILURE_LENGTH = 1000;
  */
 export const MAX_LEASES_WITH_RETURNS = 20;
 
-/** Input roots that are remembered of all agents together; each takes about 250 bytes. */
-export const MAX_INPUT_ROOTS = 25_000;
+/** How often it is remembered, of all agents together, that one has an input root, or has run a target; 250 bytes each. */
+export const MAX_HOLDINGS = 25_000;
 
-/** How many agents are remembered of one input root, and asked whether they are free before locality is given up. */
+/** How many agents are remembered of one input root or target, and asked whether they are free before locality is given up. */
 export const MAX_LOCALITY_PROBES = 16;
 
 /** How long a result may be on its way to the action cache; then its execution completes all the same. */

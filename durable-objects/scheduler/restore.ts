@@ -50,6 +50,7 @@ function restoreExecution(state: SchedulerState, snapshot: ExecutionSnapshot): v
     group,
     timeoutMs: snapshot.timeoutMs,
     inputRoot: snapshot.inputRoot,
+    target: snapshot.target,
     invocationId: snapshot.invocationId,
     priority: 0,
     queuedAtMs: snapshot.queuedAtMs,

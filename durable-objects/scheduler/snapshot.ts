@@ -12,6 +12,7 @@ export interface ExecutionSnapshot {
   readonly invocationId: string;
   readonly timeoutMs: number;
   readonly inputRoot: string | undefined;
+  readonly target: number | undefined;
   readonly queuedAtMs: number;
   readonly sequence: number;
   readonly turn: number;
@@ -69,6 +70,7 @@ export function snapshotOf(execution: Execution): ExecutionSnapshot {
     invocationId: execution.invocationId,
     timeoutMs: execution.timeoutMs,
     inputRoot: execution.inputRoot,
+    target: execution.target,
     queuedAtMs: execution.queuedAtMs,
     sequence: execution.sequence,
     turn: execution.turn,

@@ -38,6 +38,8 @@ export interface Execution extends QueueItem<Execution> {
   readonly group: Group;
   readonly timeoutMs: number;
   readonly inputRoot: string | undefined;
+  /** What the action is a part of, by its client's word: actions of one target have most of their inputs in common. */
+  readonly target: number | undefined;
   readonly queuedAtMs: number;
   /** Those that wait for it, as a chain: most have one only, and an array would take as much memory again. */
   operation: Operation | undefined;

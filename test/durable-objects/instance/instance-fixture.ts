@@ -40,6 +40,8 @@ export type ExecuteOptions = Partial<ActionOptions> & {
   readonly priority?: number;
   /** RequestMetadata.tool_invocation_id. */
   readonly invocationId?: string;
+  /** RequestMetadata.target_id. */
+  readonly targetId?: string;
   /** execution_policy.timeout. */
   readonly policyTimeout?: { readonly seconds: bigint; readonly nanos: number };
 };
@@ -50,13 +52,13 @@ let salt = 0;
 
 /** Uploads a new action, or the same one for the same `salt`, and executes it. */
 export async function execute(clients: Clients, options: ExecuteOptions = {}): Promise<ExecutionStream> {
-  const { invocationId = "", policyTimeout, priority = 0, skipCacheLookup = false, stayMs, ...rest } = options;
+  const { invocationId, targetId, policyTimeout, priority = 0, skipCacheLookup = false, stayMs, ...rest } = options;
   const action = prepareAction({ script: "true", salt: String(salt++), ...rest });
   await upload(clients, action.blobs);
   const executionPolicy = { priority, ...(policyTimeout && { timeout: policyTimeout }) };
   const request = { instanceName: INSTANCE, actionDigest: action.digest, skipCacheLookup, executionPolicy };
   const metadata = encodeBinaryHeader(
-    create(RequestMetadataSchema, { toolInvocationId: invocationId }),
+    create(RequestMetadataSchema, { toolInvocationId: invocationId ?? "", targetId: targetId ?? "" }),
     RequestMetadataSchema,
   );
   return new ExecutionStream(

@@ -217,6 +217,7 @@ export class Happenings {
       invocationId: `build-${random.between(1, profile.invocations)}`,
       timeoutMs: random.between(1, profile.maxTimeoutMs),
       inputRoot: random.chance(0.5) ? `root-${random.between(1, 10)}` : undefined,
+      target: random.chance(0.5) ? random.between(1, 10) : undefined,
     });
   }
 

@@ -1,6 +1,6 @@
 import {
   MAX_IDLE_GROUPS,
-  MAX_INPUT_ROOTS,
+  MAX_HOLDINGS,
   MAX_REMEMBERED_FAILURES,
 } from "../../../../durable-objects/scheduler/limits.ts";
 import { operationsOf } from "../../../../durable-objects/scheduler/operations.ts";
@@ -21,8 +21,9 @@ export function checkStructure(state: SchedulerState): void {
     "idle platforms are bounded",
     () => `${groups.size}`,
   );
-  const { inputRoots } = state.agents;
-  hold(inputRoots.size <= MAX_INPUT_ROOTS, "remembered input roots are bounded", () => `${inputRoots.size}`);
+  for (const holders of [state.agents.inputRoots, state.agents.targets]) {
+    hold(holders.size <= MAX_HOLDINGS, "what is remembered of agents' caches is bounded", () => `${holders.size}`);
+  }
   hold(state.spent.size <= MAX_REMEMBERED_FAILURES, "remembered failures are bounded", () => `${state.spent.size}`);
   hold(
     state.joined.size <= state.limits.maxQueuedActions,
