@@ -12,6 +12,7 @@ import { DiskSpace } from "./disk-space.ts";
 import { drain } from "./drain.ts";
 import { DirectoryCache } from "./inputs/directory-cache.ts";
 import { FileCache } from "./inputs/file-cache.ts";
+import { LaidOutDirectories } from "./inputs/laid-out-directories.ts";
 import { safePlacementMode } from "./inputs/file-placement.ts";
 import { InputRoots } from "./inputs/input-roots.ts";
 import { executeLease } from "./leases/execute-lease.ts";
@@ -57,7 +58,15 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const { logger, instanceName, token } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const work = await WorkDirectory.open(options.workDirectory, logger);
-  const files = await FileCache.open({ work, maxBytes: options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES, logger });
+  const laidOut = new LaidOutDirectories(work, limits.laidOutNodes);
+  const files = await FileCache.open({
+    work,
+    maxBytes: options.cacheMaxBytes ?? DEFAULT_CACHE_BYTES,
+    logger,
+    onRemove: (usedAt) => {
+      laidOut.forgetUsedUpTo(usedAt);
+    },
+  });
   const { callRetries: retryPolicy, callTimeoutMs, maxRequestBytes } = limits;
   const cas = openCas({ endpoint: options.endpoint, instanceName, token, retryPolicy, callTimeoutMs, maxRequestBytes });
   const { sandbox: sandboxMode = "none", sandboxPaths = DEFAULT_SANDBOX_PATHS } = options;
@@ -96,6 +105,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     files,
     inputRoots,
     placement,
+    // Copies would take room of their own, and a process that outlives its action would write to another's inputs.
+    laidOut: placement === "hard-link" && (sandbox !== undefined || groups !== undefined) ? laidOut : undefined,
     runner,
     persistentWorkers,
     sandbox,

@@ -30,6 +30,8 @@ export interface AgentLimits {
   readonly inputTree: InputTreeLimits;
   /** Files, directories and symlinks in the input directories that are kept in memory. */
   readonly directoryCacheEntries: number;
+  /** Files, directories and symlinks in the input directories that are kept on disk for the next action. */
+  readonly laidOutNodes: number;
   /** An agent whose disk has less free space takes no new action. */
   readonly minFreeBytes: number;
   /** How often it looks at that. */
@@ -52,6 +54,7 @@ export const DEFAULT_LIMITS: AgentLimits = {
   progressDelayMs: 100,
   inputTree: { maxNodes: 1_000_000, maxDepth: 1_000, maxDirectoryBytes: 64 * 1024 * 1024 },
   directoryCacheEntries: 200_000,
+  laidOutNodes: 200_000,
   minFreeBytes: 64 * 1024 * 1024,
   diskCheckIntervalMs: 10_000,
   persistentWorkers: { maxRequests: 1_000, idleMs: 10 * 60_000, failureMemoryMs: 10 * 60_000 },

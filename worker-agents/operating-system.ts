@@ -35,6 +35,11 @@ export function isExecutable(mode: number): boolean {
   return windows || (mode & 0o100) !== 0;
 }
 
+/** Whether a file that was made executable, or not, may have this `st_mode`. */
+export function mayBeExecutable(mode: number, executable: boolean): boolean {
+  return windows || isExecutable(mode) === executable;
+}
+
 /** Names that Windows takes for devices, with whatever extension. */
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i;
 

@@ -66,9 +66,14 @@ export class WorkDirectory {
     return join(this.#temporary, this.#newName());
   }
 
-  /** Removes a directory or file in the background. What can't be removed is logged, and tried again at the next start. */
-  discard(path: string): void {
-    const removal = this.#remove(path).finally(() => this.#removals.delete(removal));
+  /**
+   * Removes a directory or file in the background, after what is still to be done with it. What can't be removed is logged,
+   * and tried again at the next start.
+   */
+  discard(path: string, before?: Promise<void>): void {
+    const removal = Promise.resolve(before)
+      .then(() => this.#remove(path))
+      .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
   }
 

@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { digestFunctionByName } from "../../src/digest/digest-function.ts";
 import { digestKey, parseDigest, type Digest } from "../../src/digest/digest.ts";
+import { mayBeExecutable } from "../operating-system.ts";
 import { EXECUTABLE_MODE, INPUT_TIME, PLAIN_MODE } from "./file-placement.ts";
 
 /** A file's content with its executable bit: since links share the mode, the cache holds one file for each. */
@@ -37,10 +38,15 @@ export function parseCachedFileName(relativePath: string): CachedFile | undefine
 
 /** Whether the file is as it was put into the cache, by what `stat` says. What a command writes shows in the time. */
 export function isIntact(
-  { digest }: CachedFile,
+  { digest, isExecutable }: CachedFile,
   stats: { readonly size: number; readonly mtimeMs: number; readonly mode: number },
 ): boolean {
-  return stats.size === digest.sizeBytes && stats.mtimeMs === INPUT_TIME.getTime() && (stats.mode & 0o222) === 0;
+  return (
+    stats.size === digest.sizeBytes &&
+    stats.mtimeMs === INPUT_TIME.getTime() &&
+    (stats.mode & 0o222) === 0 &&
+    mayBeExecutable(stats.mode, isExecutable)
+  );
 }
 
 /** Creates `path` with the content, and with the mode and time of a cached file. */

@@ -29,6 +29,7 @@ interface Entry {
   readonly file: CachedFile;
   readonly path: string;
   pins: number;
+  usedAt: number;
 }
 
 export interface FileCacheOptions {
@@ -36,6 +37,8 @@ export interface FileCacheOptions {
   /** The least recently used files go when there are more bytes than this, but none that an action in setup needs. */
   readonly maxBytes: number;
   readonly logger: Logger;
+  /** A file goes that was last used by these pins, or was found to be changed. */
+  readonly onRemove?: (usedAt: number) => void;
 }
 
 /** Fetches blobs, gives each to `take`, and returns those that are not in the CAS. */
@@ -54,6 +57,7 @@ export class FileCache {
   readonly #changing = new Announcements();
   readonly #directories = new Map<string, Promise<unknown>>();
   #totalBytes = 0;
+  #pinsMade = 0;
 
   private constructor(options: FileCacheOptions) {
     this.#options = options;
@@ -71,7 +75,7 @@ export class FileCache {
 
   /** Pins to be released when what they hold has been used. */
   newPins(): Pins {
-    return new Pins(() => {
+    return new Pins(++this.#pinsMade, () => {
       this.#trim();
     });
   }
@@ -238,7 +242,7 @@ export class FileCache {
   }
 
   #add(file: CachedFile): Entry {
-    const entry = { file, path: this.pathOf(file), pins: 0 };
+    const entry = { file, path: this.pathOf(file), pins: 0, usedAt: 0 };
     this.#entries.set(cachedFileKey(file), entry);
     this.#totalBytes += file.digest.sizeBytes;
     return entry;
@@ -285,6 +289,7 @@ export class FileCache {
     const key = cachedFileKey(entry.file);
     this.#entries.delete(key);
     this.#totalBytes -= entry.file.digest.sizeBytes;
+    this.#options.onRemove?.(entry.usedAt);
     const announcement = this.#changing.announce([key]);
     return rm(entry.path, { force: true })
       .catch((error: unknown) => {

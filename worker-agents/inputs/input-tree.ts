@@ -6,8 +6,11 @@ import { parseInputDirectory, type InputDirectory, type InputFile } from "./inpu
 /** An action's whole input tree. A directory that comes in several places is here once. */
 export interface InputTree {
   readonly root: InputDirectory;
+  readonly rootKey: string;
   /** Every directory, the root included, by `digestKey`. */
   readonly directories: ReadonlyMap<string, InputDirectory>;
+  /** How many files, directories and symlinks each of them is when it is laid out, itself included. */
+  readonly nodes: ReadonlyMap<string, number>;
 }
 
 /** How large a tree may be; one beyond is refused with INVALID_ARGUMENT. */
@@ -77,8 +80,9 @@ export async function walkInputTree(
     if (directories.size + below.size > limits.maxNodes) throw tooManyNodes(limits);
     level = below;
   }
-  checkExtent(root, directories, limits);
-  const tree = { root: directories.get(digestKey(root)) ?? EMPTY_DIRECTORY, directories };
+  const nodes = checkExtent(root, directories, limits);
+  const rootKey = digestKey(root);
+  const tree = { root: directories.get(rootKey) ?? EMPTY_DIRECTORY, rootKey, directories, nodes };
   return { tree, missing: [...missing.values()] };
 }
 
@@ -107,8 +111,13 @@ export function* placedFiles(tree: InputTree): Generator<readonly [string, Input
 /**
  * Refuses a tree that is too large or too deep when it is laid out: a few directories that each hold the next one twice
  * are millions on disk. There are no cycles: a directory's digest can't be known before those of its children.
+ * @returns how many nodes each directory is
  */
-function checkExtent(root: Digest, directories: ReadonlyMap<string, InputDirectory>, limits: InputTreeLimits): void {
+function checkExtent(
+  root: Digest,
+  directories: ReadonlyMap<string, InputDirectory>,
+  limits: InputTreeLimits,
+): ReadonlyMap<string, number> {
   const extents = new Map<string, { readonly nodes: number; readonly height: number }>();
   const measure = (key: string, depth: number): { readonly nodes: number; readonly height: number } => {
     const known = extents.get(key);
@@ -128,6 +137,7 @@ function checkExtent(root: Digest, directories: ReadonlyMap<string, InputDirecto
     return extent;
   };
   measure(digestKey(root), 0);
+  return new Map([...extents].map(([key, { nodes }]) => [key, nodes]));
 }
 
 function tooDeep({ maxDepth }: InputTreeLimits): Error {

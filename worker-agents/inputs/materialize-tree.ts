@@ -1,5 +1,5 @@
 import { mkdir, symlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { digestKey } from "../../src/digest/digest.ts";
 import { forEachConcurrently } from "../concurrency.ts";
@@ -8,7 +8,15 @@ import { systemErrorCode } from "../system-error.ts";
 import type { FileCache } from "./file-cache.ts";
 import { copyFileInto, linkFile, placeEmptyFile, type PlacementMode } from "./file-placement.ts";
 import type { InputDirectory, InputFile, InputSymlink } from "./input-directory.ts";
+import type { LaidOutDirectories } from "./laid-out-directories.ts";
 import type { InputTree } from "./input-tree.ts";
+
+export interface MaterializeOptions {
+  /** What is there already, by its path from the root with `/` between the segments. */
+  readonly present?: ReadonlySet<string>;
+  /** Where whole directories may be had. */
+  readonly laidOut?: LaidOutDirectories | undefined;
+}
 
 const CALLS_AT_ONCE = 32;
 
@@ -25,7 +33,6 @@ interface Placed<Node> {
  * Lays an input tree out on disk.
  * @param root where it shall be, with its parent; neither is there yet
  * @param cache has all files of the tree, pinned
- * @param present what is there already, by its path from the root with `/` between the segments
  * @throws Refusal INVALID_ARGUMENT if this machine's file system can't hold the tree's names
  */
 export async function materializeTree(
@@ -34,8 +41,10 @@ export async function materializeTree(
   cache: FileCache,
   mode: PlacementMode,
   signal: AbortSignal,
-  present: ReadonlySet<string> = new Set(),
+  { present = new Set(), laidOut }: MaterializeOptions = {},
 ): Promise<void> {
+  await mkdir(dirname(root), { recursive: true });
+  if (laidOut !== undefined && (await laidOut.place(tree.rootKey, tree, root))) return;
   await mkdir(root, { recursive: true });
   const files: Placed<InputFile>[] = [];
   const symlinks: Placed<InputSymlink>[] = [];
@@ -45,17 +54,22 @@ export async function materializeTree(
   while (level.length > 0) {
     signal.throwIfAborted();
     const below: Placed<InputDirectory>[] = [];
+    const toMake: Placed<InputDirectory>[] = [];
     for (const { path, node } of level) {
       const prefix = path === "" ? "" : `${path}/`;
       for (const file of node.files) files.push({ path: prefix + file.name, node: file });
       for (const link of node.symlinks) symlinks.push({ path: prefix + link.name, node: link });
       for (const { name, digest } of node.directories) {
         const directory = tree.directories.get(digestKey(digest));
-        if (directory !== undefined) below.push({ path: prefix + name, node: directory });
+        if (directory === undefined) continue;
+        const child = { path: prefix + name, node: directory };
+        if (present.has(child.path)) below.push(child);
+        else if (laidOut === undefined || !(await laidOut.place(digestKey(digest), tree, join(root, child.path))))
+          toMake.push(child);
       }
     }
-    await placeAll(root, absent(below), signal, (destination) => mkdir(destination));
-    level = below;
+    await placeAll(root, toMake, signal, (destination) => mkdir(destination));
+    level = [...below, ...toMake];
   }
   await placeAll(root, symlinks, signal, (destination, { target }) => symlink(target, destination));
   const unlinked = mode === "copy" ? absent(files) : await linkAll(root, absent(files), cache, signal);

@@ -27,6 +27,9 @@ import { setUpInputs, type ReadyAction } from "./set-up-inputs.ts";
 import { storeOutputs } from "./store-outputs.ts";
 import { runInWorker } from "./worker-run.ts";
 
+/** From here on, an exit code is that of something that was killed, or may have been. */
+const EXIT_SIGNALLED = 128;
+
 /** Told of each phase as it begins. `metadata` is filled in as the lease goes on. */
 export type OnPhase = (phase: Phase, metadata: ExecutedActionMetadata) => void;
 
@@ -50,6 +53,8 @@ export async function executeLease(
   machine.liveOutput.begin(lease.leaseId, outputFiles);
   let phase = "setting up the inputs";
   const inUse = new Set<PersistentWorker>();
+  /** What has ended by itself, and so with all its processes. */
+  let spent: ReadyAction | undefined;
   const setUp = async (mayHire: boolean): Promise<ReadyAction> => {
     const ready = await withTimeLimit(limits.inputFetchTimeoutMs, signal, (limited) =>
       setUpInputs(lease, attempt, machine, mayHire, limited),
@@ -73,6 +78,7 @@ export async function executeLease(
       if (action.hired !== undefined) action = await setUp(false);
       end = await runCommand(await commandRun(lease, action, attempt, outputFiles, machine), machine, signal);
     }
+    if (action.hired === undefined && !end.timedOut && end.exitCode < EXIT_SIGNALLED) spent = action;
     machine.liveOutput.end(lease.leaseId);
     if (end.exitCode !== 0 && !end.timedOut) await requireDiskSpace(machine);
     metadata.executionStartTimestamp = timestampFromMs(end.startedAtMs);
@@ -103,7 +109,7 @@ export async function executeLease(
   } finally {
     machine.liveOutput.end(lease.leaseId);
     for (const worker of inUse) machine.persistentWorkers?.release(worker);
-    work.discard(attempt);
+    work.discard(attempt, spent && machine.laidOut?.keep(spent.root, spent.tree, spent.usedAt));
   }
 }
 

@@ -4,6 +4,7 @@ import type { DiskSpace } from "../disk-space.ts";
 import type { DirectoryCache } from "../inputs/directory-cache.ts";
 import type { FileCache } from "../inputs/file-cache.ts";
 import type { InputRoots } from "../inputs/input-roots.ts";
+import type { LaidOutDirectories } from "../inputs/laid-out-directories.ts";
 import type { PlacementMode } from "../inputs/file-placement.ts";
 import type { AgentLimits } from "../limits.ts";
 import type { PlatformProperty } from "../platform-properties.ts";
@@ -23,6 +24,8 @@ export interface Machine {
   readonly files: FileCache;
   readonly inputRoots: InputRoots;
   readonly placement: PlacementMode;
+  /** Undefined where that is not safe. */
+  readonly laidOut: LaidOutDirectories | undefined;
   readonly runner: Runner;
   /** Undefined where none may be started. */
   readonly persistentWorkers: PersistentWorkers | undefined;

@@ -23,6 +23,9 @@ export interface ReadyAction extends LeasedAction {
   readonly outputs: readonly DeclaredOutput[];
   /** What is to do the action; undefined for a process of its own. */
   readonly hired: HiredWorker | undefined;
+  readonly tree: InputTree;
+  /** Of the pins that held the tree's files. */
+  readonly usedAt: number;
 }
 
 /**
@@ -38,7 +41,7 @@ export async function setUpInputs(
   mayHire: boolean,
   signal: AbortSignal,
 ): Promise<ReadyAction> {
-  const { cas, files, inputRoots, persistentWorkers, placement } = machine;
+  const { cas, files, inputRoots, laidOut, persistentWorkers, placement } = machine;
   const action = await leasedAction(lease, async (digest) => {
     let found: Uint8Array | undefined;
     await fetchBytes(cas, [digest], signal, (_, bytes) => {
@@ -62,14 +65,14 @@ export async function setUpInputs(
       : undefined;
     const root = hired?.worker.root ?? join(attempt, "root");
     try {
-      if (hired === undefined) await materializeTree(tree, root, files, placement, signal);
+      if (hired === undefined) await materializeTree(tree, root, files, placement, signal, { laidOut });
       await prepareOutputDirectories(root, tree, fromRoot, ready.outputs);
     } catch (error) {
       if (hired !== undefined) persistentWorkers?.release(hired.worker);
       throw error;
     }
     inputRoots.use(action.inputRoot);
-    return { ...ready, root, workingDirectory: join(root, fromRoot), hired };
+    return { ...ready, root, workingDirectory: join(root, fromRoot), hired, tree, usedAt: pins.usedAt };
   } finally {
     // What has been linked or copied needs the cache no more.
     pins.release();

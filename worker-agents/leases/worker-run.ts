@@ -45,7 +45,7 @@ export async function hireWorker(
   try {
     const own = { tools: spec.tools, workingDirectory: action.workingDirectoryFromRoot };
     const present = worker.isStarted ? await clearWorkerRoot(worker.root, own) : undefined;
-    await materializeTree(tree, worker.root, files, placement, signal, present);
+    await materializeTree(tree, worker.root, files, placement, signal, present && { present });
     const byPath = new Map<string, InputFile>();
     for (const [path, file] of placedFiles(tree)) byPath.set(path, file);
     const fromWorkingDirectory = (path: string): string => posix.relative(own.workingDirectory, path);
