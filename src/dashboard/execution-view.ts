@@ -55,14 +55,14 @@ export function executionView(shard: InstanceShard, known: KnownExecution, ownEr
   const { actionMnemonic = "", targetId = "" } = request?.requestMetadata ?? {};
   const primaryOutput = request?.primaryOutput ?? "";
   const hash = request?.actionDigest?.hash ?? "";
-  const title = targetId || primaryOutput || `action ${hash.slice(0, 12)}`;
+  const title = targetId || withoutBazelRoot(primaryOutput) || `action ${hash.slice(0, 12)}`;
   return {
     known,
     path: operationPath({ ...shard, id: known.executionId }),
     state: stateOf(known, result, status),
     outcome: outcomeOf(known, result, status),
     title,
-    subtitle: targetId === "" ? "" : primaryOutput,
+    subtitle: targetId === "" ? "" : withoutBazelRoot(primaryOutput),
     mnemonic: actionMnemonic,
     invocationId: record?.toolInvocationId ?? "",
     agentName: record?.lease?.agentName ?? metadata?.worker ?? "",
@@ -87,6 +87,11 @@ export function msOf(timestamp: Timestamp | undefined): number | undefined {
 
 export function isLive({ state }: Pick<ExecutionView, "state">): boolean {
   return state === "queued" || state === "running";
+}
+
+/** `bazel-out/k8-fastbuild/bin/app/main.o` is `app/main.o` to people. */
+function withoutBazelRoot(path: string): string {
+  return path.replace(/^bazel-out\/[^/]+\/(?:bin\/)?/, "");
 }
 
 /** The name of a gRPC code. */

@@ -48,7 +48,7 @@ export async function filePage(c: FileContext): Promise<Response> {
           {digest.sizeBytes > SHOWN_BYTES && (
             <p class="quiet">The first {sizeText(SHOWN_BYTES)} of it; the whole can be downloaded.</p>
           )}
-          <pre class="terminal" tabindex={0} aria-label={name}>
+          <pre class="terminal" role="group" tabindex={0} aria-label={name}>
             {text}
           </pre>
         </>

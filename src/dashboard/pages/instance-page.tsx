@@ -59,7 +59,7 @@ function Platforms({ nowMs, overview }: { readonly overview: Overview; readonly 
   return (
     <section aria-labelledby="platforms">
       <h2 id="platforms">Platforms</h2>
-      <div class="scroll" role="region" aria-label="Platforms" tabindex={0}>
+      <div class="scroll" role="group" aria-label="Platforms" tabindex={0}>
         <table>
           <thead>
             <tr>

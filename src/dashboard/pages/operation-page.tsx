@@ -216,6 +216,7 @@ function Facts({ execution, operation, visit }: Subject) {
         </a>
       ),
     ],
+    ["Output", request?.primaryOutput === "" ? undefined : <span class="id">{request?.primaryOutput}</span>],
     ["Configuration", metadata?.configurationId],
     ["Client", [metadata?.toolDetails?.toolName, metadata?.toolDetails?.toolVersion].filter(Boolean).join(" ")],
     ["Platform", (request?.platform?.properties ?? []).map(({ name, value }) => `${name}=${value}`).join(", ")],

@@ -95,7 +95,7 @@ function Entries({ directory, instanceName, page, path, root }: Place & { readon
           The first {MAX_ENTRIES} of {countText(rows.length, "entry", "entries")}.
         </p>
       )}
-      <div class="scroll" role="region" aria-label="Entries" tabindex={0}>
+      <div class="scroll" role="group" aria-label="Entries" tabindex={0}>
         <table class="files">
           <thead>
             <tr>

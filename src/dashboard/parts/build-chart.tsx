@@ -36,32 +36,34 @@ export function BuildChart({ critical, executions, nowMs }: BuildChartProps) {
   const ticks = ticksOf(totalMs);
   return (
     <figure class="build-chart">
-      <svg
-        viewBox={`0 0 ${WIDTH} ${height}`}
-        role="img"
-        aria-label={`${countText(spans.length, "action")} in ${durationText(totalMs)}, at most ${lanes} at the same time`}
-      >
-        {ticks.map((ms) => (
-          <>
-            <line class="tick" x1={x(startMs + ms)} x2={x(startMs + ms)} y1="0" y2={height - AXIS_HEIGHT} />
-            <text class="tick-label" x={x(startMs + ms)} y={height - 5} text-anchor={ms === 0 ? "start" : "middle"}>
-              {durationText(ms).replace(/\.0+ /, " ")}
-            </text>
-          </>
-        ))}
-        {placed.map(({ lane, span }) => (
-          <rect
-            class={`action-${span.execution.state}${critical.has(span.execution) ? " critical" : ""}`}
-            x={x(span.startMs).toFixed(1)}
-            y={lane * LANE_HEIGHT + 1}
-            width={Math.max(x(span.endMs) - x(span.startMs), 1).toFixed(1)}
-            height={LANE_HEIGHT - 2}
-            rx="1"
-          >
-            <title>{`${span.execution.mnemonic} ${span.execution.title} ${durationText(span.endMs - span.startMs)}`}</title>
-          </rect>
-        ))}
-      </svg>
+      <div class="scroll" role="group" aria-label="The build in time" tabindex={0}>
+        <svg
+          viewBox={`0 0 ${WIDTH} ${height}`}
+          role="img"
+          aria-label={`${countText(spans.length, "action")} in ${durationText(totalMs)}, at most ${lanes} at the same time`}
+        >
+          {ticks.map((ms) => (
+            <>
+              <line class="tick" x1={x(startMs + ms)} x2={x(startMs + ms)} y1="0" y2={height - AXIS_HEIGHT} />
+              <text class="tick-label" x={x(startMs + ms)} y={height - 5} text-anchor={ms === 0 ? "start" : "middle"}>
+                {durationText(ms).replace(/\.0+ /, " ")}
+              </text>
+            </>
+          ))}
+          {placed.map(({ lane, span }) => (
+            <rect
+              class={`action-${span.execution.state}${critical.has(span.execution) ? " critical" : ""}`}
+              x={x(span.startMs).toFixed(1)}
+              y={lane * LANE_HEIGHT + 1}
+              width={Math.max(x(span.endMs) - x(span.startMs), 1).toFixed(1)}
+              height={LANE_HEIGHT - 2}
+              rx="1"
+            >
+              <title>{`${span.execution.mnemonic} ${span.execution.title} ${durationText(span.endMs - span.startMs)}`}</title>
+            </rect>
+          ))}
+        </svg>
+      </div>
       <figcaption>
         <span class="key key-action">from the lease to the end</span>
         {critical.size > 0 && <span class="key key-critical">critical path</span>}

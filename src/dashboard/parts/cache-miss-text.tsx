@@ -83,7 +83,7 @@ function summary(differences: readonly Difference[]): string {
 
 function Differences({ differences }: { readonly differences: readonly Difference[] }) {
   return (
-    <div class="scroll" role="region" aria-label="What changed" tabindex={0}>
+    <div class="scroll" role="group" aria-label="What changed" tabindex={0}>
       <table class="differences">
         <thead>
           <tr>

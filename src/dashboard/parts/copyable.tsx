@@ -2,7 +2,7 @@
 export function Copyable({ label, text }: { readonly label: string; readonly text: string }) {
   return (
     <div class="copyable">
-      <pre class="line" tabindex={0} aria-label={label}>
+      <pre class="line" role="group" tabindex={0} aria-label={label}>
         <code>{text}</code>
       </pre>
       <button type="button" data-copy hidden>

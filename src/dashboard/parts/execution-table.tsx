@@ -18,7 +18,7 @@ const MAX_NAME_LENGTH = 90;
 export function ExecutionTable({ caption, executions, none, nowMs }: ExecutionTableProps) {
   if (executions.length === 0) return <p class="none">{none}</p>;
   return (
-    <div class="scroll" role="region" aria-label={caption} tabindex={0}>
+    <div class="scroll" role="group" aria-label={caption} tabindex={0}>
       <table class="executions">
         <caption class="unseen">{caption}</caption>
         <thead>

@@ -30,7 +30,7 @@ export function EndedOutputSection({
             {sizeBytes > SHOWN_BYTES && (
               <p class="quiet">The last {sizeText(SHOWN_BYTES)} of it; the whole can be downloaded.</p>
             )}
-            <pre class="terminal" tabindex={0} aria-label={stream}>
+            <pre class="terminal" role="group" tabindex={0} aria-label={stream}>
               <StyledOutput pieces={pieces} />
             </pre>
           </>
@@ -50,7 +50,7 @@ export function LiveOutputSection({ href, stream }: { readonly href: string; rea
           As text
         </a>
       </h2>
-      <pre class="terminal" tabindex={0} aria-label={stream} data-stream={href} />
+      <pre class="terminal" role="log" tabindex={0} aria-label={stream} data-stream={href} />
     </section>
   );
 }

@@ -22,7 +22,7 @@ export function OutputsTable(props: OutputsTableProps) {
   const outputs = outputsOf(props);
   if (outputs.length === 0) return <p class="none">It has put out nothing.</p>;
   return (
-    <div class="scroll" role="region" aria-label="Outputs" tabindex={0}>
+    <div class="scroll" role="group" aria-label="Outputs" tabindex={0}>
       <table class="files">
         <thead>
           <tr>

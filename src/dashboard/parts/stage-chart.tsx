@@ -14,6 +14,12 @@ export function StageChart({ stages }: { readonly stages: readonly Stage[] }) {
   return (
     <table class="stages">
       <caption class="unseen">Stages in time</caption>
+      <colgroup>
+        <col class="col-stage" />
+        <col class="col-took" />
+        <col class="col-share" />
+        <col />
+      </colgroup>
       <thead class="unseen">
         <tr>
           <th scope="col">Stage</th>
