@@ -17,7 +17,9 @@ export class AlarmClock {
   constructor(context: DurableObjectState, dueMs: () => number) {
     this.#storage = context.storage;
     void context.blockConcurrencyWhile(async () => {
-      this.#atMs = (await this.#storage.getAlarm()) ?? Infinity;
+      const setForMs = (await this.#storage.getAlarm()) ?? Infinity;
+      // One that is overdue rings now, or has failed: then the platform tries it again later, or has dropped it.
+      if (setForMs > Date.now()) this.#atMs = setForMs;
       this.set(dueMs());
     });
   }

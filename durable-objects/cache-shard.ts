@@ -5,15 +5,16 @@ import { getActionResult, putActionResult, removeActionResult } from "./cache-sh
 import {
   findByHash,
   findMissing,
-  forgetObject,
   insertInline,
   insertObject,
   isObjectIndexed,
   lookUp,
+  removeBlobs,
   touchOne,
 } from "./cache-shard/blobs.ts";
 import { DELETION_GRACE_MS, Deletions } from "./cache-shard/deletions.ts";
-import { recordedShardCount, recordedStore } from "./cache-shard/identity.ts";
+import { Eviction } from "./cache-shard/eviction.ts";
+import { Identity } from "./cache-shard/identity.ts";
 import { type LookupCounts, LookupCounters } from "./cache-shard/lookup-counters.ts";
 import type {
   ActionResultLookupsRequest,
@@ -33,6 +34,8 @@ import type {
   RemoveActionResultRequest,
   ShardIdentity,
   ShardReply,
+  ShardRequest,
+  ShardStanding,
   UploadPart,
   UploadRequest,
   UploadSession,
@@ -40,7 +43,11 @@ import type {
 import { CACHE_SHARD_SCHEMA } from "./cache-shard/schema.ts";
 import { migrate } from "./migrate.ts";
 import { SavedCounters } from "./saved-counters.ts";
+import { policyOf, type ShardPolicy } from "./cache-shard/policy.ts";
+import { Spilling } from "./cache-shard/spilling.ts";
+import { Totals } from "./cache-shard/totals.ts";
 import { Upkeep } from "./cache-shard/upkeep.ts";
+import { parseSavedCounters, UpkeepCounters } from "./cache-shard/upkeep-counters.ts";
 import {
   beginUpload,
   discardUpload,
@@ -51,7 +58,6 @@ import {
 } from "./cache-shard/uploads.ts";
 import { R2Objects } from "../src/blob-store/r2-objects.ts";
 import { servedConfig } from "../src/config/served-config.ts";
-import type { StoreConfig } from "../src/config/schema.ts";
 import type { Env } from "../src/env.ts";
 
 /**
@@ -62,26 +68,46 @@ import type { Env } from "../src/env.ts";
  * acknowledges is durable.
  */
 export class CacheShard extends DurableObject<Env> {
+  readonly #identity: Identity;
+  readonly #totals: Totals;
   readonly #lookups: LookupCounters;
-  readonly #savedLookups: SavedCounters;
+  readonly #upkeepCounters: UpkeepCounters;
+  readonly #savedCounters: SavedCounters;
   readonly #deletions: Deletions;
   readonly #abandonedUploads: AbandonedUploads;
   readonly #upkeep: Upkeep;
   readonly #alarm: AlarmClock;
-  #recordedCount: number | undefined;
+  #knownPolicy: { readonly of: ShardIdentity; readonly policy: ShardPolicy | undefined } | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const { storage } = ctx;
     migrate(storage, CACHE_SHARD_SCHEMA);
-    this.#lookups = new LookupCounters(SavedCounters.load(storage.sql));
-    this.#savedLookups = new SavedCounters(storage.sql, () => this.#lookups.snapshot());
-    this.#deletions = new Deletions(storage, () => new R2Objects(env.CAS, this.#store()));
-    this.#abandonedUploads = new AbandonedUploads(storage, this.#deletions, () => {
-      const config = this.#config();
-      return config && config.abandoned_upload_s * 1000;
+    this.#identity = new Identity(storage.sql);
+    this.#totals = new Totals(storage);
+    const { lookups, upkeep } = parseSavedCounters(SavedCounters.load(storage.sql));
+    this.#lookups = new LookupCounters(lookups);
+    this.#upkeepCounters = new UpkeepCounters(upkeep, () => {
+      this.#savedCounters.changed();
     });
-    this.#upkeep = new Upkeep([this.#abandonedUploads, this.#deletions]);
+    this.#savedCounters = new SavedCounters(storage.sql, () => ({
+      lookups: this.#lookups.snapshot(),
+      upkeep: this.#upkeepCounters.snapshot(),
+    }));
+
+    const objects = () => new R2Objects(env.CAS, this.#store());
+    const policy = () => this.#policy();
+    this.#deletions = new Deletions(storage, objects, this.#upkeepCounters);
+    const shared = {
+      storage,
+      objects,
+      policy,
+      totals: this.#totals,
+      deletions: this.#deletions,
+      counters: this.#upkeepCounters,
+    };
+    this.#abandonedUploads = new AbandonedUploads(shared);
+    this.#upkeep = new Upkeep([this.#abandonedUploads, this.#deletions, new Eviction(shared), new Spilling(shared)]);
     this.#alarm = new AlarmClock(ctx, () => this.#upkeep.dueMs());
   }
 
@@ -114,7 +140,9 @@ export class CacheShard extends DurableObject<Env> {
   insertInline({ shard, batches, touchIntervalMs }: InsertInlineRequest): ShardReply<null> {
     const nowMs = Date.now();
     return this.#serve(shard, (sql) => {
-      for (const { digests, bytes } of batches) insertInline(sql, digests, bytes, nowMs, touchIntervalMs);
+      for (const { digests, bytes } of batches) {
+        this.#totals.add(insertInline(sql, digests, bytes, nowMs, touchIntervalMs));
+      }
       return null;
     });
   }
@@ -144,7 +172,7 @@ export class CacheShard extends DurableObject<Env> {
         if (upload === undefined) throw new Error(`the upload ${uploadId} was given up`);
         return "given-up";
       }
-      insertObject(sql, digest, uploadId, nowMs);
+      this.#totals.add(insertObject(sql, digest, uploadId, nowMs));
       if (upload !== undefined) forgetUpload(sql, upload, uploadId);
       return true;
     });
@@ -152,8 +180,8 @@ export class CacheShard extends DurableObject<Env> {
 
   forgetObject({ shard, digest, uploadId }: ForgetObjectRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
-      const forgotten = forgetObject(sql, digest, uploadId);
-      if (forgotten) this.#deletions.add({ digest, uploadId }, Date.now() + DELETION_GRACE_MS);
+      if (!isObjectIndexed(sql, digest, uploadId)) return null;
+      this.#totals.add(removeBlobs(sql, this.#deletions, [digest], Date.now() + DELETION_GRACE_MS));
       return null;
     });
   }
@@ -168,7 +196,7 @@ export class CacheShard extends DurableObject<Env> {
     return this.#serve(shard, (sql) => {
       const bytes = getActionResult(sql, key, Date.now(), touchIntervalMs);
       this.#lookups.count(key.instance, bytes !== undefined, invocationId);
-      this.#savedLookups.changed();
+      this.#savedCounters.changed();
       return bytes ?? null;
     });
   }
@@ -178,16 +206,24 @@ export class CacheShard extends DurableObject<Env> {
     return this.#serve(shard, () => this.#lookups.of(instance, invocationId));
   }
 
+  standing({ shard }: ShardRequest): ShardReply<ShardStanding> {
+    return this.#serve(shard, () => ({
+      amounts: this.#totals.now,
+      counts: this.#upkeepCounters.snapshot(),
+      deletions: this.#deletions.count,
+    }));
+  }
+
   putActionResult({ shard, key, bytes }: PutActionResultRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
-      putActionResult(sql, key, bytes, Date.now());
+      this.#totals.add(putActionResult(sql, key, bytes, Date.now()));
       return null;
     });
   }
 
   removeActionResult({ shard, key, bytes }: RemoveActionResultRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
-      removeActionResult(sql, key, bytes);
+      this.#totals.add(removeActionResult(sql, key, bytes));
       return null;
     });
   }
@@ -219,23 +255,27 @@ export class CacheShard extends DurableObject<Env> {
   }
 
   #serve<T>(shard: ShardIdentity, method: (sql: SqlStorage) => T): ShardReply<T> {
-    const { storage } = this.ctx;
-    this.#recordedCount ??= recordedShardCount(storage.sql, shard);
-    if (this.#recordedCount !== shard.count) return { ok: false, recordedCount: this.#recordedCount };
-    const value = storage.transactionSync(() => method(storage.sql));
+    const recordedCount = this.#identity.shardCount(shard);
+    if (recordedCount !== shard.count) return { ok: false, recordedCount };
+    const value = this.#totals.transaction(() => method(this.ctx.storage.sql));
     this.#alarm.set(this.#upkeep.dueMs());
     return { ok: true, value };
   }
 
   /** The name of the store that this is a shard of. The object may not have one in an alarm. */
   #store(): string {
-    const store = recordedStore(this.ctx.storage.sql);
+    const store = this.#identity.recorded?.store;
     if (store === undefined) throw new Error("the shard holds something, and nobody has ever called it");
     return store;
   }
 
-  /** What the configuration says of the store, if it is still there. */
-  #config(): StoreConfig | undefined {
-    return servedConfig(this.env).stores.get(recordedStore(this.ctx.storage.sql) ?? "");
+  /** What the configuration asks for; undefined if the store is not in it (any more). */
+  #policy(): ShardPolicy | undefined {
+    const { recorded } = this.#identity;
+    if (recorded === undefined || this.#knownPolicy?.of === recorded) return this.#knownPolicy?.policy;
+    const config = servedConfig(this.env).stores.get(recorded.store);
+    const policy = config && policyOf(config, recorded.count);
+    this.#knownPolicy = { of: recorded, policy };
+    return policy;
   }
 }

@@ -1,5 +1,4 @@
-import type { Chore } from "./chore.ts";
-import type { Deletions } from "./deletions.ts";
+import type { Chore, ChoreContext } from "./chore.ts";
 import { discardUpload } from "./uploads.ts";
 
 const MAX_UPLOADS_PER_STEP = 100;
@@ -7,20 +6,15 @@ const MAX_UPLOADS_PER_STEP = 100;
 /** An upload that began long ago and goes on is looked at again after this share of the limit. */
 const NEXT_LOOK = 1 / 24;
 
-/** Gives up uploads of which no part has come for `limitMs`: they end, and what R2 has of them is removed. */
+/** Gives up uploads of which no part has come for `abandoned_upload_s`: they end, and what R2 has of them is removed. */
 export class AbandonedUploads implements Chore {
   readonly name = "abandoned uploads";
-  readonly #storage: DurableObjectStorage;
-  readonly #deletions: Deletions;
-  readonly #limitMs: () => number | undefined;
+  readonly #context: ChoreContext;
   #oldestBeganMs: number;
   #notBeforeMs = 0;
 
-  /** @param limitMs undefined if the store is not in the configuration, and nothing is known of it */
-  constructor(storage: DurableObjectStorage, deletions: Deletions, limitMs: () => number | undefined) {
-    this.#storage = storage;
-    this.#deletions = deletions;
-    this.#limitMs = limitMs;
+  constructor(context: ChoreContext) {
+    this.#context = context;
     this.#oldestBeganMs = this.#readOldest();
   }
 
@@ -30,13 +24,14 @@ export class AbandonedUploads implements Chore {
   }
 
   dueMs(): number {
-    return Math.max(this.#oldestBeganMs + (this.#limitMs() ?? Infinity), this.#notBeforeMs);
+    return Math.max(this.#oldestBeganMs + (this.#context.policy()?.abandonedUploadMs ?? Infinity), this.#notBeforeMs);
   }
 
   step(nowMs: number): void {
-    const limitMs = this.#limitMs();
+    const { counters, deletions, policy, storage } = this.#context;
+    const limitMs = policy()?.abandonedUploadMs;
     if (limitMs === undefined) return;
-    const abandoned = this.#storage.sql
+    const abandoned = storage.sql
       .exec<{
         instance: string;
         clientUploadId: string;
@@ -58,16 +53,17 @@ export class AbandonedUploads implements Chore {
       .toArray();
     for (const { instance, clientUploadId, digestFunction, hash, sizeBytes, ...session } of abandoned) {
       const key = { instance, clientUploadId, digest: { digestFunction, hash, sizeBytes } };
-      this.#storage.transactionSync(() => {
-        discardUpload(this.#storage.sql, this.#deletions, key, session, nowMs);
+      storage.transactionSync(() => {
+        discardUpload(storage.sql, deletions, key, session, nowMs);
       });
     }
+    counters.add({ abandonedUploads: abandoned.length });
     this.#oldestBeganMs = this.#readOldest();
     this.#notBeforeMs = abandoned.length === MAX_UPLOADS_PER_STEP ? 0 : nowMs + limitMs * NEXT_LOOK;
   }
 
   #readOldest(): number {
     const query = "SELECT min(began_ms) AS oldest FROM uploads";
-    return this.#storage.sql.exec<{ oldest: number | null }>(query).one().oldest ?? Infinity;
+    return this.#context.storage.sql.exec<{ oldest: number | null }>(query).one().oldest ?? Infinity;
   }
 }

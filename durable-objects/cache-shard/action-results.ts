@@ -1,4 +1,5 @@
 import type { ActionResultKey } from "./rpc.ts";
+import type { Change } from "./totals.ts";
 
 /**
  * An action's result has at most one row for its hash. The size is 0 where it came or is asked for over HTTP, whose paths
@@ -32,11 +33,22 @@ export function getActionResult(
 }
 
 /** Stores a serialized ActionResult in place of the one that is there. */
-export function putActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Uint8Array, nowMs: number): void {
-  sql.exec(
-    "DELETE FROM action_results WHERE instance = ? AND digest_function = ? AND hash = unhex(?) AND size_bytes <> ?",
-    ...bindings(key),
-  );
+export function putActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Uint8Array, nowMs: number): Change {
+  const before = sql
+    .exec<{ length: number; size: number }>(
+      `SELECT length(bytes) AS length, size_bytes AS size FROM action_results
+       WHERE instance = ? AND digest_function = ? AND hash = unhex(?)`,
+      key.instance,
+      key.digest.digestFunction,
+      key.digest.hash,
+    )
+    .toArray();
+  if (before.some(({ size }) => size !== key.digest.sizeBytes)) {
+    sql.exec(
+      "DELETE FROM action_results WHERE instance = ? AND digest_function = ? AND hash = unhex(?) AND size_bytes <> ?",
+      ...bindings(key),
+    );
+  }
   sql.exec(
     `INSERT INTO action_results (instance, digest_function, hash, size_bytes, bytes, last_access_ms)
      VALUES (?, ?, unhex(?), ?, ?, ?)
@@ -46,10 +58,36 @@ export function putActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Ui
     bytes,
     nowMs,
   );
+  return {
+    actionResults: 1 - before.length,
+    actionResultBytes: bytes.length - before.reduce((sum, { length }) => sum + length, 0),
+  };
 }
 
 /** Removes an action's result; where `bytes` are given, only if it still is that one. */
-export function removeActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Uint8Array | undefined): void {
-  if (bytes === undefined) sql.exec(`DELETE FROM action_results ${WHERE_KEY}`, ...bindings(key));
-  else sql.exec(`DELETE FROM action_results ${WHERE_KEY} AND bytes = ?5`, ...bindings(key), bytes);
+export function removeActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Uint8Array | undefined): Change {
+  const removal = `DELETE FROM action_results ${WHERE_KEY}`;
+  const returning = "RETURNING length(bytes) AS length";
+  return removed(
+    bytes === undefined
+      ? sql.exec<{ length: number }>(`${removal} ${returning}`, ...bindings(key))
+      : sql.exec<{ length: number }>(`${removal} AND bytes = ?5 ${returning}`, ...bindings(key), bytes),
+  );
+}
+
+/** Removes the results with just these keys, whatever they are. */
+export function removeActionResults(sql: SqlStorage, keys: readonly ActionResultKey[]): Change {
+  return removed(
+    sql.exec<{ length: number }>(
+      `DELETE FROM action_results WHERE (instance, digest_function, hash, size_bytes) IN
+         (SELECT value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3 FROM json_each(?))
+       RETURNING length(bytes) AS length`,
+      JSON.stringify(keys.map(bindings)),
+    ),
+  );
+}
+
+function removed(rows: Iterable<{ readonly length: number }>): Change {
+  const lengths = [...rows].map(({ length }) => length);
+  return { actionResults: -lengths.length, actionResultBytes: -lengths.reduce((sum, length) => sum + length, 0) };
 }

@@ -1,5 +1,7 @@
 import { digestBindings } from "./digest-key.ts";
+import type { Deletions } from "./deletions.ts";
 import type { BlobEntry, DigestKey, DigestsJson } from "./rpc.ts";
+import type { Change } from "./totals.ts";
 
 const WHERE_DIGEST = "WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ?";
 
@@ -97,21 +99,21 @@ export function insertInline(
   bytes: Uint8Array,
   nowMs: number,
   touchIntervalMs: number,
-): void {
+): Change {
   const { lastId } = sql.exec<{ lastId: number }>("SELECT coalesce(max(id), 0) AS lastId FROM blob_bytes").one();
-  const written = sql.exec<{ bytes_id: number | null }>(
+  const written = sql.exec<{ bytes_id: number | null; size: number }>(
     `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, bytes_id)
      SELECT digest_function, hash, size_bytes, ?2, ?3 + 1 + position FROM (${DIGESTS}) WHERE true
      ON CONFLICT DO UPDATE SET last_access_ms = excluded.last_access_ms WHERE last_access_ms < ?4
-     RETURNING bytes_id`,
+     RETURNING bytes_id, size_bytes AS size`,
     digests,
     nowMs,
     lastId,
     nowMs - touchIntervalMs,
   );
   // Rows that were there before, and were merely touched, have an id below these or none.
-  const ids = [...written].map(({ bytes_id }) => bytes_id);
-  if (ids.length === 0) return;
+  const inserted = [...written].filter(({ bytes_id }) => bytes_id !== null && bytes_id > lastId);
+  if (inserted.length === 0) return {};
   sql.exec(
     `INSERT INTO blob_bytes (id, bytes)
      SELECT ?2 + 1 + position, substr(?3, 1 + start, size_bytes)
@@ -120,8 +122,85 @@ export function insertInline(
     digests,
     lastId,
     bytes,
-    JSON.stringify(ids),
+    JSON.stringify(inserted.map(({ bytes_id }) => bytes_id)),
   );
+  return { inlineBlobs: inserted.length, inlineBytes: sum(inserted) };
+}
+
+/**
+ * Removes blobs from the index; their objects come onto the list of deletions, due at `deletionMs`. To be called in a
+ * transaction.
+ */
+export function removeBlobs(
+  sql: SqlStorage,
+  deletions: Deletions,
+  blobs: readonly DigestKey[],
+  deletionMs: number,
+): Change {
+  const digests = toJson(blobs);
+  const isOne = `(digest_function, hash, size_bytes) IN (SELECT digest_function, hash, size_bytes FROM (${DIGESTS}))`;
+  deletions.addIndexed(
+    `SELECT upload_id, digest_function, hash, size_bytes FROM blobs WHERE ${isOne}`,
+    digests,
+    deletionMs,
+  );
+  sql.exec(`DELETE FROM blob_bytes WHERE id IN (SELECT bytes_id FROM blobs WHERE ${isOne})`, digests);
+  const removed = sql
+    .exec<{ size: number; inline: number }>(
+      `DELETE FROM blobs WHERE ${isOne} RETURNING size_bytes AS size, bytes_id IS NOT NULL AS inline`,
+      digests,
+    )
+    .toArray();
+  const inline = removed.filter((row) => row.inline === 1);
+  const objects = removed.filter((row) => row.inline === 0);
+  return {
+    inlineBlobs: -inline.length,
+    inlineBytes: -sum(inline),
+    objectBlobs: -objects.length,
+    objectBytes: -sum(objects),
+  };
+}
+
+function sum(rows: readonly { readonly size: number }[]): number {
+  return rows.reduce((total, { size }) => total + size, 0);
+}
+
+function toJson(digests: readonly DigestKey[]): DigestsJson {
+  return JSON.stringify(digests.map(({ digestFunction, hash, sizeBytes }) => [digestFunction, hash, sizeBytes]));
+}
+
+/** The bytes of an inline blob, or undefined if they are no longer there. */
+export function inlineBytes(sql: SqlStorage, digest: DigestKey, bytesId: number): Uint8Array | undefined {
+  const [row] = sql
+    .exec<{ bytes: ArrayBuffer }>(
+      `SELECT bytes FROM blob_bytes WHERE id = (SELECT bytes_id FROM blobs ${WHERE_DIGEST} AND bytes_id = ?)`,
+      ...digestBindings(digest),
+      bytesId,
+    )
+    .toArray();
+  return row && new Uint8Array(row.bytes);
+}
+
+/**
+ * Puts an R2 object, which holds the blob's bytes, in the place of its row of bytes. To be called in a transaction.
+ * @returns undefined if the blob no longer has that row; then nothing is changed.
+ */
+export function moveToObject(
+  sql: SqlStorage,
+  digest: DigestKey,
+  bytesId: number,
+  uploadId: string,
+): Change | undefined {
+  const moved = sql.exec(
+    `UPDATE blobs SET upload_id = ?, bytes_id = NULL ${WHERE_DIGEST} AND bytes_id = ? RETURNING 1`,
+    uploadId,
+    ...digestBindings(digest),
+    bytesId,
+  );
+  if (moved.toArray().length === 0) return undefined;
+  sql.exec("DELETE FROM blob_bytes WHERE id = ?", bytesId);
+  const { sizeBytes } = digest;
+  return { inlineBlobs: -1, inlineBytes: -sizeBytes, objectBlobs: 1, objectBytes: sizeBytes };
 }
 
 /** Whether the object of `uploadId` is what the index says of the blob. */
@@ -146,24 +225,12 @@ export function touchOne(sql: SqlStorage, digest: DigestKey, nowMs: number, touc
 }
 
 /** Says that the object of `uploadId` holds a blob that is not stored yet. */
-export function insertObject(sql: SqlStorage, digest: DigestKey, uploadId: string, nowMs: number): void {
+export function insertObject(sql: SqlStorage, digest: DigestKey, uploadId: string, nowMs: number): Change {
   sql.exec(
     `INSERT INTO blobs (digest_function, hash, size_bytes, last_access_ms, upload_id) VALUES (?, unhex(?), ?, ?, ?)`,
     ...digestBindings(digest),
     nowMs,
     uploadId,
   );
-}
-
-/**
- * Forgets a blob whose object turned out to be gone, unless another upload has stored it since.
- * @returns whether it was there
- */
-export function forgetObject(sql: SqlStorage, digest: DigestKey, uploadId: string): boolean {
-  const forgotten = sql.exec(
-    `DELETE FROM blobs ${WHERE_DIGEST} AND upload_id = ? RETURNING 1`,
-    ...digestBindings(digest),
-    uploadId,
-  );
-  return forgotten.toArray().length > 0;
+  return { objectBlobs: 1, objectBytes: digest.sizeBytes };
 }

@@ -5,6 +5,7 @@ import { log } from "../../src/log.ts";
 import type { Chore } from "./chore.ts";
 import { digestBindings, digestOfKey } from "./digest-key.ts";
 import type { DigestKey } from "./rpc.ts";
+import type { UpkeepCounters } from "./upkeep-counters.ts";
 
 /** R2 deletes up to 1,000 objects in one call; reading the list must stay cheap, too. */
 const MAX_DELETIONS_PER_STEP = 500;
@@ -42,21 +43,24 @@ export class Deletions implements Chore {
   readonly name = "deletions";
   readonly #storage: DurableObjectStorage;
   readonly #objects: () => R2Objects;
-  #dueMs: number;
+  readonly #counters: UpkeepCounters;
+  #dueMs = Infinity;
+  #count = 0;
 
-  constructor(storage: DurableObjectStorage, objects: () => R2Objects) {
+  constructor(storage: DurableObjectStorage, objects: () => R2Objects, counters: UpkeepCounters) {
     this.#storage = storage;
     this.#objects = objects;
-    this.#dueMs = this.#firstDueMs();
+    this.#counters = counters;
+    this.#look();
   }
 
   dueMs(): number {
     return this.#dueMs;
   }
 
-  /** How many there are. */
-  count(): number {
-    return this.#storage.sql.exec<{ count: number }>("SELECT count(*) AS count FROM deletions").one().count;
+  /** How many there are, or a few more. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Puts an object on the list, in the caller's transaction. One that is on it stays as it is. */
@@ -69,7 +73,33 @@ export class Deletions implements Chore {
       r2UploadId ?? null,
       dueMs,
     );
+    this.#count += 1;
     this.#dueMs = Math.min(this.#dueMs, dueMs);
+  }
+
+  /**
+   * Puts the objects of blobs on the list that are about to be removed from the index, in the caller's transaction.
+   * @param blobs a query for upload_id (null for blobs without an object), digest_function, hash, size_bytes, whose ?1 is
+   * `parameter`
+   */
+  addIndexed(blobs: string, parameter: string, dueMs: number): void {
+    const { rowsWritten } = this.#storage.sql.exec(
+      `INSERT INTO deletions (upload_id, digest_function, hash, size_bytes, due_ms, failures)
+       SELECT *, ?2, 0 FROM (${blobs}) WHERE upload_id IS NOT NULL ON CONFLICT DO NOTHING`,
+      parameter,
+      dueMs,
+    );
+    this.#count += rowsWritten;
+    if (rowsWritten > 0) this.#dueMs = Math.min(this.#dueMs, dueMs);
+  }
+
+  /**
+   * Takes an object off the list, in the caller's transaction: from now on something refers to it.
+   * @returns false if it was not on the list; then it is deleted, or may be any moment
+   */
+  cancel(uploadId: string): boolean {
+    const removed = this.#storage.sql.exec("DELETE FROM deletions WHERE upload_id = ? RETURNING 1", uploadId);
+    return removed.toArray().length > 0;
   }
 
   has(uploadId: string): boolean {
@@ -95,7 +125,8 @@ export class Deletions implements Chore {
         uploadIds(failed),
       );
     });
-    this.#dueMs = this.#firstDueMs();
+    this.#counters.add({ deletedObjects: deleted.size });
+    this.#look();
   }
 
   #takeDue(nowMs: number): DueDeletion[] {
@@ -165,9 +196,12 @@ export class Deletions implements Chore {
     return deleted;
   }
 
-  #firstDueMs(): number {
-    const query = "SELECT min(due_ms) AS dueMs FROM deletions";
-    return this.#storage.sql.exec<{ dueMs: number | null }>(query).one().dueMs ?? Infinity;
+  /** Reads how long the list is, and when its first is due. It has no index by that, which would be billed. */
+  #look(): void {
+    const query = "SELECT count(*) AS count, min(due_ms) AS dueMs FROM deletions";
+    const { count, dueMs } = this.#storage.sql.exec<{ count: number; dueMs: number | null }>(query).one();
+    this.#count = count;
+    this.#dueMs = dueMs ?? Infinity;
   }
 }
 

@@ -1,30 +1,37 @@
 import type { ShardIdentity } from "./rpc.ts";
 
-/** The name of the store that the object is a shard of, or undefined if nobody has ever called it. */
-export function recordedStore(sql: SqlStorage): string | undefined {
-  return sql.exec<{ store: string }>("SELECT store FROM shard").toArray()[0]?.store;
-}
+/** Which shard of which store an object is, as recorded by the first call that it ever got. */
+export class Identity {
+  readonly #sql: SqlStorage;
+  #recorded: ShardIdentity | undefined;
 
-/**
- * How many shards the store was made with, as recorded by the first call that the object ever got; `identity` is that
- * record where there is none yet.
- *
- * @throws Error if the object is another shard than the caller means: it was reached by a wrong name.
- */
-export function recordedShardCount(sql: SqlStorage, identity: ShardIdentity): number {
-  const [recorded] = sql
-    .exec<{ store: string; shard_index: number; shard_count: number }>("SELECT * FROM shard")
-    .toArray();
-  if (recorded === undefined) {
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    const query = 'SELECT store, shard_index AS "index", shard_count AS count FROM shard';
+    [this.#recorded] = sql.exec<{ store: string; index: number; count: number }>(query).toArray();
+  }
+
+  /** Undefined if nobody has ever called the object. */
+  get recorded(): ShardIdentity | undefined {
+    return this.#recorded;
+  }
+
+  /**
+   * How many shards the store was made with; `identity` is recorded where nothing is yet.
+   * @throws Error if the object is another shard than the caller means: it was reached by a wrong name.
+   */
+  shardCount(identity: ShardIdentity): number {
     const { store, index, count } = identity;
-    sql.exec("INSERT INTO shard (store, shard_index, shard_count) VALUES (?, ?, ?)", store, index, count);
-    return count;
+    if (this.#recorded === undefined) {
+      this.#sql.exec("INSERT INTO shard (store, shard_index, shard_count) VALUES (?, ?, ?)", store, index, count);
+      this.#recorded = identity;
+    }
+    const recorded = this.#recorded;
+    if (recorded.store !== store || recorded.index !== index) {
+      throw new Error(
+        `shard ${recorded.index} of store ${recorded.store} was called as shard ${index} of store ${store}`,
+      );
+    }
+    return recorded.count;
   }
-  if (recorded.store !== identity.store || recorded.shard_index !== identity.index) {
-    throw new Error(
-      `shard ${recorded.shard_index} of store ${recorded.store} was called ` +
-        `as shard ${identity.index} of store ${identity.store}`,
-    );
-  }
-  return recorded.shard_count;
 }

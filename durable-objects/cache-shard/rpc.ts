@@ -1,3 +1,6 @@
+import type { Amounts } from "./totals.ts";
+import type { UpkeepCounts } from "./upkeep-counters.ts";
+
 /**
  * What Workers and CacheShard objects say to each other. A deploy reaches the two at different times, so fields are only
  * ever added, and a new one is optional.
@@ -31,6 +34,21 @@ export type ShardReply<T> =
  * REAPI's number for the function, the hash in hex and the size in bytes. Made once, in the Worker.
  */
 export type DigestsJson = string;
+
+/** A request that needs nothing but the shard. */
+export interface ShardRequest {
+  readonly shard: ShardIdentity;
+}
+
+/** How a shard stands. */
+export interface ShardStanding {
+  /** What it holds. */
+  readonly amounts: Amounts;
+  /** What it has done by itself. */
+  readonly counts: UpkeepCounts;
+  /** How many R2 objects wait to be deleted. */
+  readonly deletions: number;
+}
 
 /** One digest, in the terms of `DigestsJson`. */
 export interface DigestKey {

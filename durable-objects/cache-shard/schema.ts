@@ -82,4 +82,6 @@ export const CACHE_SHARD_SCHEMA: readonly string[] = [
     failures INTEGER NOT NULL
   ) WITHOUT ROWID;
   `,
+  // At most one row: what the shard held when it was saved, and whether nothing has come or gone since.
+  `CREATE TABLE totals (up_to_date INTEGER NOT NULL, amounts TEXT NOT NULL)`,
 ];

@@ -9,6 +9,7 @@ import type {
   InsertObjectOutcome,
   ShardIdentity,
   ShardReply,
+  ShardStanding,
   UploadKey,
   UploadPart,
   UploadSession,
@@ -180,6 +181,12 @@ export class CacheShards {
       found: counts.reduce((sum, { found }) => sum + found, 0),
       missing: counts.reduce((sum, { missing }) => sum + missing, 0),
     };
+  }
+
+  /** How each shard stands. */
+  async standings(): Promise<ShardStanding[]> {
+    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
+    return Promise.all(indexes.map((index) => this.#call(index, (stub, shard) => stub.standing({ shard }))));
   }
 
   async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array): Promise<void> {

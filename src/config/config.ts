@@ -72,6 +72,12 @@ export function parseConfig(text: string): Config {
     if (store === undefined) faults.push(undefinedName(`${path}.cas_store`, "stores", stores, storeName));
     if (instances.has(name)) faults.push(`${path}.instance_name: "${name}" is the name of another instance too`);
     if (scheduler !== undefined && store !== undefined) {
+      const longestS = longestActionS(scheduler);
+      if (store.min_age_s <= longestS) {
+        const storePath = pathText(["stores", storeName, "min_age_s"]);
+        const because = `all attempts of an action of ${pathText(["schedulers", schedulerName])} may take ${longestS} s`;
+        faults.push(`${storePath}: expected more than ${longestS}, since ${because}, got ${store.min_age_s}`);
+      }
       const digestFunctions = instance.digest_functions.flatMap(
         (functionName) => digestFunctionByName(functionName) ?? [],
       );
@@ -83,6 +89,12 @@ export function parseConfig(text: string): Config {
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   const publicUrl = result.data.dashboard.public_url?.replace(/\/+$/, "");
   return { access: result.data.access, publicUrl, stores, instances };
+}
+
+/** How long an action may take, in all of its attempts, once agents are free: so long its inputs must not be evicted. */
+function longestActionS(scheduler: SchedulerConfig): number {
+  const attemptS = scheduler.max_action_timeout_s + scheduler.worker_timeout_s;
+  return (scheduler.max_job_retries + 1) * attemptS + scheduler.no_worker_timeout_s;
 }
 
 function undefinedName(path: string, section: string, defined: ReadonlyMap<string, unknown>, name: string): string {

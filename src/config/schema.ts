@@ -110,6 +110,25 @@ export const storeSchema = z.strictObject({
     .max(1 << 20)
     .default(16 * 1024)
     .describe("Blobs up to this size are kept in their index row instead of R2; 0 puts all in R2."),
+  inline_total_bytes: positiveInt
+    .default(4 * 2 ** 30)
+    .describe(
+      "How much of the store may be in index rows; beyond it, what was used longest ago moves to R2. Each shard takes an " +
+        "equal share, at most 8 GiB.",
+    ),
+  max_bytes: positiveInt
+    .default(2 ** 40)
+    .describe(
+      "How much the store may hold of blobs and action results. Beyond it, what was used longest ago is evicted until " +
+        "95 % are in use. Each shard keeps to an equal share.",
+    ),
+  min_age_s: seconds
+    .default(86_400)
+    .describe(
+      "What was used within this time is never evicted, even if the store grows beyond max_bytes. It must be longer than " +
+        "all attempts of an action may take, (max_job_retries + 1) × (max_action_timeout_s + worker_timeout_s) + " +
+        "no_worker_timeout_s of each scheduler that uses the store; leave room for waiting while all agents are busy.",
+    ),
   max_blob_bytes: positiveInt
     .default(64 * 2 ** 30)
     .describe("The largest blob that may be stored; a larger one is RESOURCE_EXHAUSTED."),

@@ -11,6 +11,7 @@ import { refusals } from "../quota/charge.ts";
 import { BUILD_INFO } from "./build-info.ts";
 import { EXPOSITION_CONTENT_TYPE, exposition, type Metric } from "./exposition.ts";
 import { cacheMetrics, instanceMetrics, platformText, refusalMetric, type ShardMetrics } from "./instance-metrics.ts";
+import { storeMetrics } from "./store-metrics.ts";
 
 /** `/metrics` for Prometheus and `/v1/instances/{instance_name}/demand` for autoscalers. Both need the role `operator`. */
 export const metricsRoutes = new Hono<{ Bindings: Env }>();
@@ -26,10 +27,19 @@ metricsRoutes.get("/metrics", async (c) => {
       lookups: await openCacheShards(c.env, storeName, store).actionResultLookups(name),
     })),
   );
+  const stores = new Map(instances.map(({ store, storeName }) => [storeName, store]));
+  const standings = await Promise.all(
+    [...stores].map(async ([store, config]) => ({
+      store,
+      config,
+      shards: await openCacheShards(c.env, store, config).standings(),
+    })),
+  );
   const metrics = [
     BUILD_INFO,
     ...instanceMetrics(shards.flat()),
     ...cacheMetrics(caches),
+    ...storeMetrics(standings),
     ...(await quotaMetrics(c.env, caller)),
   ];
   return c.body(exposition(metrics), 200, { "content-type": EXPOSITION_CONTENT_TYPE });

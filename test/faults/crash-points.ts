@@ -1,11 +1,13 @@
 import { startWorker, type TestWorker, type TestWorkerOptions } from "../worker.ts";
-import { faultReportSchema, FAULTS_PATH, type FaultPlan, type FaultReport } from "./fault-plan.ts";
+import { faultReportSchema, FAULTS_PATH, KILL_PATH, type FaultPlan, type FaultReport } from "./fault-plan.ts";
 
 /** A Worker whose calls to R2 and to CacheShard objects go wrong as planned. */
 export interface FaultyWorker extends TestWorker {
   /** Makes a plan, or ends it. */
   plan(plan: FaultPlan | undefined): Promise<void>;
   report(): Promise<FaultReport>;
+  /** Kills shard `index` of MAIN_STORE at once; the next call starts it again. */
+  killShard(index: number): Promise<void>;
 }
 
 export async function startFaultyWorker(options: TestWorkerOptions): Promise<FaultyWorker> {
@@ -25,6 +27,10 @@ export async function startFaultyWorker(options: TestWorkerOptions): Promise<Fau
       await ask({ method: "POST", body: JSON.stringify(plan ?? null) });
     },
     report: () => ask(),
+    killShard: async (index) => {
+      const url = `${worker.url}${KILL_PATH}?shard=${encodeURIComponent(`MAIN_STORE/${index}`)}`;
+      await fetch(url, { headers: { connection: "close" } });
+    },
   };
 }
 

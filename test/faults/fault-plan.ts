@@ -3,6 +3,9 @@ import { z } from "zod";
 /** Where the faulty Worker is told what is to go wrong (POST) and says what has happened (GET). */
 export const FAULTS_PATH = "/test/faults";
 
+/** Kills the shard of this name (`?shard=`), as the platform may do at any moment; the next call starts it again. */
+export const KILL_PATH = "/test/kill";
+
 /**
  * What goes wrong at one of the calls that leave the Worker or a CacheShard object, to R2 or to an object:
  * - die: whoever makes the call is killed, before or after the call has had its effect;

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { Digest } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { collect, connectClients, digestOf, streamOf, writeRequests } from "../../src/clients.ts";
-import type { TestWorker } from "../../worker.ts";
+import type { FaultyWorker } from "../../faults/crash-points.ts";
 
 export const MIB = 1 << 20;
 export const instanceName = "main";
@@ -16,6 +16,13 @@ export function configOf(store: object = {}): string {
   });
 }
 
+/**
+ * Waits for what a shard does by itself. The platform tries an alarm again after some seconds whose object was killed.
+ */
+export function eventually<T>(look: () => Promise<T>) {
+  return expect.poll(look, { timeout: 20_000 });
+}
+
 /** A blob in the index. */
 export interface IndexRow {
   /** `{hash}-{size}`, as in keys. */
@@ -25,10 +32,10 @@ export interface IndexRow {
 
 /** What a test does with a store, and what it sees of its insides. Every client's connection is new. */
 export class StoreFixture {
-  readonly worker: TestWorker;
+  readonly worker: FaultyWorker;
   readonly #shards: number;
 
-  constructor(worker: TestWorker, shards = 1) {
+  constructor(worker: FaultyWorker, shards = 1) {
     this.worker = worker;
     this.#shards = shards;
   }
@@ -69,15 +76,24 @@ export class StoreFixture {
     return Buffer.concat(messages.map(({ data }) => data));
   }
 
+  /** Checks that each of the blobs can be read, and is itself. */
+  async checkReadable(blobs: readonly Uint8Array[], where = ""): Promise<void> {
+    const { responses } = await this.#clients.cas.batchReadBlobs({ instanceName, digests: blobs.map(digestOf) });
+    expect(
+      responses.map(({ data }) => Buffer.from(data).toString("hex")),
+      where,
+    ).toEqual(blobs.map((blob) => Buffer.from(blob).toString("hex")));
+  }
+
   /** Runs SQL in each of the shards. */
   async sql(query: string, ...bindings: unknown[]): Promise<Record<string, unknown>[]> {
     const rows = await Promise.all(this.#indexes().map((index) => this.worker.shardSql(index, query, ...bindings)));
     return rows.flat();
   }
 
-  /** Lets each shard begin anew, as it does after a restart: it does at once what is due. */
+  /** Kills each shard and lets it begin anew: it does at once what is due. */
   async wake(): Promise<void> {
-    await Promise.all(this.#indexes().map((index) => this.worker.evictShard(index)));
+    await Promise.all(this.#indexes().map((index) => this.worker.killShard(index)));
     // One hash for each shard.
     const digests = this.#indexes().map((index) => ({
       hash: index.toString(16).padStart(8, "0").padEnd(64, "a"),
@@ -90,12 +106,41 @@ export class StoreFixture {
   async drainDeletions(): Promise<void> {
     await this.sql("UPDATE deletions SET due_ms = 0");
     await this.wake();
-    await expect.poll(() => this.sql("SELECT * FROM deletions")).toEqual([]);
+    await eventually(() => this.sql("SELECT * FROM deletions")).toEqual([]);
+  }
+
+  /** The Worker's metrics, by name and labels as they are written. */
+  async metrics(): Promise<Map<string, number>> {
+    const response = await fetch(`${this.worker.url}/metrics`, { headers: { connection: "close" } });
+    const lines = (await response.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]));
+  }
+
+  /** Checks that what the store says that it holds is what it holds. */
+  async checkTotals(): Promise<void> {
+    const metrics = await this.metrics();
+    const said = ["inline", "object", "action_result"].flatMap((kind) =>
+      ["entries", "bytes"].map((what) => metrics.get(`remex_store_${what}{store="MAIN_STORE",kind="${kind}"}`)),
+    );
+    const queries = [
+      "SELECT count(*) AS n, coalesce(sum(size_bytes), 0) AS bytes FROM blobs WHERE bytes_id IS NOT NULL",
+      "SELECT count(*) AS n, coalesce(sum(size_bytes), 0) AS bytes FROM blobs WHERE upload_id IS NOT NULL",
+      "SELECT count(*) AS n, coalesce(sum(length(bytes)), 0) AS bytes FROM action_results",
+    ];
+    const held: number[] = [];
+    for (const query of queries) {
+      const rows = await this.sql(query);
+      held.push(rows.reduce((sum, { n }) => sum + Number(n), 0));
+      held.push(rows.reduce((sum, { bytes }) => sum + Number(bytes), 0));
+    }
+    expect(said).toEqual(held);
   }
 
   /** Empties the store, in a way that no client could. */
   async clear(): Promise<void> {
-    for (const table of ["blobs", "blob_bytes", "action_results", "uploads", "upload_parts", "deletions"]) {
+    // The first time so that no shard has anything left to do, or to save.
+    await this.wake();
+    for (const table of ["blobs", "blob_bytes", "action_results", "uploads", "upload_parts", "deletions", "totals"]) {
       await this.sql(`DELETE FROM ${table}`);
     }
     await this.wake();

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { crashEverywhere, startFaultyWorker, type FaultyWorker } from "../../faults/crash-points.ts";
 import { codeOf, refusalOf } from "../../src/clients.ts";
-import { configOf, MIB, StoreFixture, uploadName } from "./store-fixture.ts";
+import { configOf, eventually, MIB, StoreFixture, uploadName } from "./store-fixture.ts";
 
 const PART_BYTES = 8 * MIB;
 const DAY_MS = 86_400_000;
@@ -37,8 +37,8 @@ test("an upload that nobody goes on with is given up, and nothing of it stays", 
   const [upload] = await store.sql("SELECT upload_id, r2_upload_id FROM uploads");
   await age(DAY_MS + 1000);
   await store.wake();
-  await expect.poll(() => store.sql("SELECT * FROM uploads")).toEqual([]);
-  await expect.poll(() => store.sql("SELECT * FROM deletions")).toEqual([]);
+  await eventually(() => store.sql("SELECT * FROM uploads")).toEqual([]);
+  await eventually(() => store.sql("SELECT * FROM deletions")).toEqual([]);
   expect(await store.sql("SELECT * FROM upload_parts")).toEqual([]);
   expect(await store.committed(resourceName)).toBe(0);
   const bucket = await worker.mf.getR2Bucket("CAS");
@@ -69,7 +69,7 @@ test("an object of an upload that was given up in the last moment is not indexed
   expect(await store.missing(blob)).toEqual([blob]);
   await age(DAY_MS + 1000);
   await store.wake();
-  await expect.poll(() => store.audit("after it was given up")).toEqual([]);
+  await eventually(() => store.audit("after it was given up")).toEqual([]);
 });
 
 test("a Worker that is slower than the limit is told that its upload was given up", async () => {
@@ -98,7 +98,7 @@ test("an object that can't be deleted is tried again later, and keeps none from 
   // The deletion of all together fails, and that of the first by itself.
   await worker.plan({ at: 1, effect: "fail-before", times: 2, of: ["R2 delete"] });
   await store.wake();
-  await expect.poll(() => store.objects()).toHaveLength(1);
+  await eventually(() => store.objects()).toHaveLength(1);
   const [left] = await store.sql("SELECT failures, due_ms FROM deletions");
   await worker.plan(undefined);
   expect(left).toMatchObject({ failures: 1 });
@@ -138,7 +138,7 @@ test.each([
     await store.sql("UPDATE uploads SET began_ms = 0");
     await store.sql("UPDATE upload_parts SET stored_ms = 0");
     await store.wake();
-    await expect.poll(() => store.sql("SELECT * FROM uploads")).toEqual([]);
+    await eventually(() => store.sql("SELECT * FROM uploads")).toEqual([]);
     await store.drainDeletions();
     // A put has no session: the object of one whose Worker died before the index is `remex store check`'s to find.
     expect(await store.audit("in the end")).toHaveLength(size > PART_BYTES ? 0 : 1);

@@ -2,7 +2,7 @@
 import { CacheShard as RealCacheShard } from "../../../durable-objects/cache-shard.ts";
 import type { Env } from "../../../src/env.ts";
 import worker from "../../../src/worker.ts";
-import { faultPlanSchema, FAULTS_PATH } from "../fault-plan.ts";
+import { faultPlanSchema, FAULTS_PATH, KILL_PATH } from "../fault-plan.ts";
 import { faultReport, setFaults, Side } from "./faults.ts";
 import { faultyBindings } from "./faulty-bindings.ts";
 
@@ -16,11 +16,23 @@ export class CacheShard extends RealCacheShard {
     });
     super(context, faultyBindings(env, side));
   }
+
+  /** Kills the object: the test asks for nothing else in this way. */
+  override fetch(): Response {
+    this.ctx.abort("killed by the test");
+    return new Response();
+  }
 }
 
 export default {
   async fetch(request, env, context) {
-    if (new URL(request.url).pathname === FAULTS_PATH) {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === KILL_PATH) {
+      const stub = env.CACHE_SHARD.get(env.CACHE_SHARD.idFromName(searchParams.get("shard") ?? ""));
+      await stub.fetch(request).catch(() => undefined);
+      return new Response();
+    }
+    if (pathname === FAULTS_PATH) {
       if (request.method === "POST") {
         const plan: unknown = await request.json();
         setFaults(plan === null ? undefined : faultPlanSchema.parse(plan));

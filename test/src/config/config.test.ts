@@ -198,3 +198,23 @@ test("the default time limit of actions is within the highest one", () => {
   ]);
   expect(faultsOf(withScheduler({ max_action_timeout_s: 600, default_action_timeout_s: 600 }))).toEqual([]);
 });
+
+test("what a store keeps for sure outlasts every attempt of an action", () => {
+  const scheduler = {
+    max_job_retries: 1,
+    max_action_timeout_s: 600,
+    default_action_timeout_s: 600,
+    worker_timeout_s: 60,
+    no_worker_timeout_s: 30,
+  };
+  const file = (min_age_s: number) => ({
+    ...valid,
+    stores: { MAIN_STORE: { min_age_s } },
+    schedulers: { MAIN_SCHEDULER: scheduler },
+  });
+  expect(faultsOf(file(1351))).toEqual([]);
+  expect(faultsOf(file(1350))).toEqual([
+    "stores.MAIN_STORE.min_age_s: expected more than 1350, since all attempts of an action of " +
+      "schedulers.MAIN_SCHEDULER may take 1350 s, got 1350",
+  ]);
+});
