@@ -68,31 +68,46 @@ function toHeader({ sizeBytes }: Digest, range: BlobRange | undefined): string {
 }
 
 /**
- * Passes a stream on and puts the same bytes into the cache. Both take each piece before the next is read, so that no more
- * than that is held; a reader who stops, or a stream that breaks, leaves nothing in the cache.
+ * Passes a stream on and puts the same bytes into the cache. Each piece is read when the reader wants it and waits for the
+ * cache to take it, so that no more than that is held; a reader who stops, or a stream that breaks, leaves nothing in the
+ * cache.
  */
 function keepCopy(url: string, { sizeBytes }: Digest, stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-  const passed = new IdentityTransformStream();
   const kept = new FixedLengthStream(sizeBytes);
-  const reader = passed.writable.getWriter();
   const cache = kept.writable.getWriter();
   let broken = false;
   const put = caches.default.put(url, new Response(kept.readable, { headers: HEADERS })).catch((error: unknown) => {
     if (!broken) log.warn({ error, url }, "a blob could not be put into the colo's cache");
   });
+  waitUntil(put);
   // Where the cache has had enough, or takes nothing, the reader gets the rest all the same. Why it failed, `put` says.
   const orEnough = (written: Promise<void>) => Promise.race([written.catch(() => undefined), put]);
-  const copy = async () => {
-    try {
-      for await (const chunk of readChunks(stream, { maxBytes: COPY_BYTES, minBytes: COPY_BYTES })) {
-        await Promise.all([reader.write(chunk), orEnough(cache.write(chunk))]);
-      }
-      await Promise.all([reader.close(), orEnough(cache.close())]);
-    } catch (error) {
-      broken = true;
-      await Promise.allSettled([reader.abort(error), cache.abort(error)]);
-    }
+  const breakOff = async (reason: unknown) => {
+    broken = true;
+    await cache.abort(reason).catch(() => undefined);
   };
-  waitUntil(Promise.all([copy(), put]));
-  return passed.readable;
+  const chunks = readChunks(stream, { lengthBytes: sizeBytes, maxBytes: COPY_BYTES, minBytes: COPY_BYTES });
+  return new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      try {
+        const next = await chunks.next();
+        await orEnough(next.done === true ? cache.close() : cache.write(next.value));
+        if (next.done !== true) {
+          controller.enqueue(next.value);
+          return;
+        }
+        controller.close();
+        // Who waits for bytes in a buffer of its own is not told of the end otherwise.
+        controller.byobRequest?.respond(0);
+      } catch (error) {
+        await breakOff(error);
+        throw error;
+      }
+    },
+    async cancel(reason) {
+      await breakOff(reason);
+      await chunks.return();
+    },
+  });
 }

@@ -1,5 +1,7 @@
 import type { BlobEntry } from "../../durable-objects/cache-shard/rpc.ts";
 import { ByteSource } from "../bytes/byte-source.ts";
+import { concatenate } from "../bytes/concatenate.ts";
+import { readChunks } from "../bytes/read-chunks.ts";
 import { mapBounded } from "../batching/map-bounded.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
@@ -61,7 +63,7 @@ export class IndexedBlobStore implements BlobStore {
       if (entry === undefined) return undefined;
       if ("bytes" in entry) return entry.bytes;
       const stream = await this.#open(digest, entry);
-      return stream === undefined ? undefined : new Uint8Array(await new Response(stream).arrayBuffer());
+      return stream === undefined ? undefined : readWhole(stream, digest.sizeBytes);
     });
   }
 
@@ -145,4 +147,11 @@ export class IndexedBlobStore implements BlobStore {
     await this.#shards.forgetObject(digest, entry.uploadId);
     return undefined;
   }
+}
+
+async function readWhole(stream: ReadableStream<Uint8Array>, lengthBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  const options = { lengthBytes, maxBytes: Math.max(lengthBytes, 1), minBytes: Math.max(lengthBytes, 1) };
+  for await (const chunk of readChunks(stream, options)) chunks.push(chunk);
+  return concatenate(chunks);
 }

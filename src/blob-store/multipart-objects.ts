@@ -149,13 +149,20 @@ export class MultipartObjects {
     throw unavailableError(`the upload of blob ${digestKey(digest)} was lost; start it again`, RETRY_AFTER_MS, cause);
   }
 
-  /** Hashes an object as it is stored, and deletes it if it is not the blob. */
+  /**
+   * Hashes an object as it is stored, and gives it up if it is not the blob.
+   * @throws ConnectError INVALID_ARGUMENT if it isn't, UNAVAILABLE if it can't be read: then it is not known yet.
+   */
   async #verifyObject(upload: BlobUpload, uploadId: string): Promise<void> {
     const { digest } = upload;
     const hash = startHash(digest.digestFunction);
     const stored: ReadableStream<Uint8Array> | undefined = await this.#objects.get(digest, uploadId);
     if (stored !== undefined) {
-      const chunks = readChunks(stored, { maxBytes: READ_BACK_CHUNK_BYTES, minBytes: READ_BACK_CHUNK_BYTES });
+      const chunks = readChunks(stored, {
+        lengthBytes: digest.sizeBytes,
+        maxBytes: READ_BACK_CHUNK_BYTES,
+        minBytes: READ_BACK_CHUNK_BYTES,
+      });
       for await (const bytes of chunks) hash.update(bytes);
     }
     const storedHash = hash.digest("hex");

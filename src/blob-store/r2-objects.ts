@@ -3,6 +3,8 @@ import { MD5, SHA1, SHA256, SHA384, SHA512, type DigestFunction } from "../diges
 import { digestKey, type Digest } from "../digest/digest.ts";
 import { hashMismatch } from "../digest/verify.ts";
 import { unavailableError } from "../errors/unavailable.ts";
+import { withinTime } from "../errors/within-time.ts";
+import { log } from "../log.ts";
 import type { BlobRange } from "./blob-store.ts";
 import type { ObjectReads } from "./object-reads.ts";
 import { SourceEndedError } from "../bytes/fixed-length.ts";
@@ -38,7 +40,11 @@ export class R2Objects implements ObjectReads {
   async get(digest: Digest, uploadId: string, range?: BlobRange): Promise<ReadableStream<Uint8Array> | undefined> {
     const key = this.#key(digest, uploadId);
     const options = range === undefined ? undefined : { range: toR2Range(range, digest) };
-    return (await this.#ask("get", digest, () => this.#bucket.get(key, options)))?.body;
+    const object = await this.#ask("get", digest, () => this.#bucket.get(key, options));
+    if (object === null || object.size === digest.sizeBytes) return object?.body;
+    log.error({ key, sizeBytes: object.size }, "an object has another size than its blob, and counts as gone");
+    await object.body.cancel();
+    return undefined;
   }
 
   /**
@@ -48,7 +54,8 @@ export class R2Objects implements ObjectReads {
   async put(digest: Digest, uploadId: string, body: Uint8Array | ReadableStream<Uint8Array>): Promise<void> {
     const key = this.#key(digest, uploadId);
     const options = this.verifies(digest) ? { [digest.digestFunction.name]: digest.hash } : undefined;
-    await this.#ask("put", digest, () => this.#bucket.put(key, body, options));
+    const put = () => this.#bucket.put(key, body, options);
+    await (body instanceof ReadableStream ? this.#stream("put", digest, put) : this.#ask("put", digest, put));
   }
 
   /** Whether a put of this blob is verified by R2. The caller has to verify the others. */
@@ -88,7 +95,7 @@ export class R2Objects implements ObjectReads {
     body: ReadableStream<Uint8Array>,
   ): Promise<R2UploadedPart> {
     const upload = this.#bucket.resumeMultipartUpload(this.#key(digest, uploadId), r2UploadId);
-    return this.#ask("uploadPart", digest, () => upload.uploadPart(partNumber, body));
+    return this.#stream("uploadPart", digest, () => upload.uploadPart(partNumber, body));
   }
 
   /**
@@ -115,7 +122,15 @@ export class R2Objects implements ObjectReads {
     return formatObjectKey(this.#store, digest, uploadId);
   }
 
-  async #ask<T>(operation: string, digest: Digest, call: () => Promise<T>): Promise<T> {
+  /** An operation that has all that it needs. */
+  #ask<T>(operation: string, digest: Digest, call: () => Promise<T>): Promise<T> {
+    return this.#stream(operation, digest, () =>
+      withinTime(call(), () => `R2 ${operation} of blob ${digestKey(digest)}`),
+    );
+  }
+
+  /** An operation that takes a stream: who feeds it sees to it that it goes on. */
+  async #stream<T>(operation: string, digest: Digest, call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {

@@ -7,8 +7,10 @@ export const READ_CHUNK_BYTES = 256 << 10;
 /** A blob's bytes as the frames of a ByteStream.Read: each a ReadResponse in its envelope, made where the bytes lie. */
 export async function* readFrames(
   stream: ReadableStream<Uint8Array>,
+  lengthBytes: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   const chunks = readChunks(stream, {
+    lengthBytes,
     maxBytes: READ_CHUNK_BYTES,
     minBytes: READ_CHUNK_BYTES,
     headroomBytes: FRAME_HEADROOM_BYTES,

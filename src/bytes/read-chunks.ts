@@ -1,4 +1,11 @@
+import { unavailableError } from "../errors/unavailable.ts";
+import { withinTime } from "../errors/within-time.ts";
+
+const RETRY_AFTER_MS = 1000;
+
 export interface ReadChunksOptions {
+  /** How many bytes the stream has to have. */
+  readonly lengthBytes: number;
   /** No chunk is longer. */
   readonly maxBytes: number;
   /** No chunk but the last is shorter. */
@@ -8,22 +15,37 @@ export interface ReadChunksOptions {
 }
 
 /**
- * A byte stream's bytes in chunks, each in a buffer of its own. Reading into our own buffers matters: a default reader of
- * the platform's streams gives 4 KiB at a time. Leaving the loop cancels the stream.
+ * The bytes of a store's stream in chunks, each in a buffer of its own. Reading into our own buffers matters: a default
+ * reader of the platform's streams gives 4 KiB at a time. Leaving the loop cancels the stream.
+ *
+ * @throws ConnectError UNAVAILABLE if the stream breaks off, ends early or stands still.
  */
 export async function* readChunks(
   stream: ReadableStream<Uint8Array>,
-  { maxBytes, minBytes = 1, headroomBytes = 0 }: ReadChunksOptions,
+  { lengthBytes, maxBytes, minBytes = 1, headroomBytes = 0 }: ReadChunksOptions,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   const reader = stream.getReader({ mode: "byob" });
+  let readBytes = 0;
+  const brokeOff = (cause?: unknown) =>
+    unavailableError(`the store gave ${readBytes} of ${lengthBytes} bytes; try again`, RETRY_AFTER_MS, cause);
   try {
     for (;;) {
       const buffer = new ArrayBuffer(headroomBytes + maxBytes);
-      const { done, value } = await reader.readAtLeast(minBytes, new Uint8Array(buffer, headroomBytes, maxBytes));
+      const reading = reader.readAtLeast(minBytes, new Uint8Array(buffer, headroomBytes, maxBytes));
+      const { done, value } = await withinTime(
+        reading.catch((error: unknown) => {
+          throw brokeOff(error);
+        }),
+        () => "reading from the store",
+      );
       // At the end the rest comes first, then `done` with no bytes.
-      if (value !== undefined && value.length > 0) yield value;
-      if (done) return;
+      if (value !== undefined && value.length > 0) {
+        readBytes += value.length;
+        yield value;
+      }
+      if (done) break;
     }
+    if (readBytes !== lengthBytes) throw brokeOff();
   } finally {
     // After the end, or an error, there is nothing left to cancel.
     await reader.cancel().catch(() => undefined);

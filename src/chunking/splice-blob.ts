@@ -73,5 +73,5 @@ async function* bytesOfBatch(blobs: BlobStore, batch: readonly Digest[]): AsyncG
 async function* bytesOfLarge(blobs: BlobStore, digest: Digest): AsyncGenerator<Uint8Array, void, undefined> {
   const stream = await blobs.read(digest);
   if (stream === undefined) throw missingBlobsError([digest], Code.NotFound);
-  yield* readChunks(stream, { maxBytes: READ_BYTES, minBytes: READ_BYTES });
+  yield* readChunks(stream, { lengthBytes: digest.sizeBytes, maxBytes: READ_BYTES, minBytes: READ_BYTES });
 }

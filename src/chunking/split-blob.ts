@@ -53,7 +53,8 @@ async function storeChunks(blobs: BlobStore, blob: Digest): Promise<Digest[]> {
       batch = [];
       batchBytes = 0;
     };
-    for await (const bytes of cutIntoChunks(readChunks(stream, { maxBytes: READ_BYTES }))) {
+    const content = readChunks(stream, { lengthBytes: blob.sizeBytes, maxBytes: READ_BYTES });
+    for await (const bytes of cutIntoChunks(content)) {
       if (chunks.length === MAX_CHUNKS) throw tooLarge(blob);
       const hash = startHash(blob.digestFunction).update(bytes).digest("hex");
       const digest = parseDigest(blob.digestFunction, hash, bytes.length);

@@ -34,7 +34,7 @@ export function serveRead(env: Env, request: Request): Response | undefined {
     const output = readLiveOutput(env, caller, message, signal);
     if (output === undefined) {
       const blob = await openBlob(env, caller, message);
-      yield* blob.compressed ? encodeFrames(readBlob(blob)) : readFrames(blob.stream);
+      yield* blob.compressed ? encodeFrames(readBlob(blob)) : readFrames(blob.stream, blob.lengthBytes);
     } else {
       yield* encodeFrames(output);
     }
@@ -70,6 +70,8 @@ export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
 
 interface OpenBlob {
   readonly stream: ReadableStream<Uint8Array>;
+  /** Of the range, uncompressed. */
+  readonly lengthBytes: number;
   /** Whether the client asked for it compressed. */
   readonly compressed: boolean;
 }
@@ -80,13 +82,15 @@ async function openBlob(env: Env, who: Who, request: ReadRequest): Promise<OpenB
   if (compressed && request.readLimit !== 0n) {
     throw new ConnectError("read_limit is not allowed for compressed-blobs", Code.InvalidArgument);
   }
-  const stream = await instance.blobs.read(digest, readRange(request, digest));
+  const range = readRange(request, digest);
+  const stream = await instance.blobs.read(digest, range);
   if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);
-  return { stream, compressed };
+  const lengthBytes = Math.min(range.limitBytes ?? Infinity, digest.sizeBytes - range.offsetBytes);
+  return { stream, lengthBytes, compressed };
 }
 
-function readBlob({ stream, compressed }: OpenBlob): AsyncIterable<Uint8Array> {
-  const chunks = readChunks(stream, { maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
+function readBlob({ stream, lengthBytes, compressed }: OpenBlob): AsyncIterable<Uint8Array> {
+  const chunks = readChunks(stream, { lengthBytes, maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
   return compressed ? compressChunks(chunks) : chunks;
 }
 

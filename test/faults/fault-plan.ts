@@ -9,12 +9,13 @@ export const KILL_PATH = "/test/kill";
 /**
  * What goes wrong at one of the calls that leave the Worker or a CacheShard object, to R2 or to an object:
  * - die: whoever makes the call is killed, before or after the call has had its effect;
- * - fail: the call throws, before or after it has had its effect.
+ * - fail: the call throws, before or after it has had its effect;
+ * - cut-body, break-body: the object that the call gets ends in its middle, or breaks there.
  */
 export const faultPlanSchema = z.object({
   /** Which of the calls that `of` lets through, from 1 on. */
   at: z.int().positive(),
-  effect: z.enum(["die-before", "die-after", "fail-before", "fail-after"]),
+  effect: z.enum(["die-before", "die-after", "fail-before", "fail-after", "cut-body", "break-body"]),
   /** How many calls in a row fail; those who die do so once. */
   times: z.int().positive().default(1),
   /** The names of the calls that are counted, such as `R2 put`; all, if it is empty. */

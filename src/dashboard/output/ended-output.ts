@@ -35,12 +35,18 @@ export async function endedOutput(
   }
   const offsetBytes = Math.max(digest.sizeBytes - SHOWN_BYTES, 0);
   const bytes = await blobs.read(digest, { offsetBytes });
-  return { stream, sizeBytes: digest.sizeBytes, digest, pieces: bytes && (await piecesOf(bytes)) };
+  return {
+    stream,
+    sizeBytes: digest.sizeBytes,
+    digest,
+    pieces: bytes && (await piecesOf(bytes, digest.sizeBytes - offsetBytes)),
+  };
 }
 
-async function piecesOf(stream: ReadableStream<Uint8Array>): Promise<StyledText[]> {
+async function piecesOf(stream: ReadableStream<Uint8Array>, lengthBytes: number): Promise<StyledText[]> {
   const reader = new AnsiReader();
   const pieces: StyledText[] = [];
-  for await (const chunk of readChunks(stream, { maxBytes: SHOWN_BYTES })) pieces.push(...reader.read(chunk));
+  for await (const chunk of readChunks(stream, { lengthBytes, maxBytes: SHOWN_BYTES }))
+    pieces.push(...reader.read(chunk));
   return [...pieces, ...reader.end()];
 }

@@ -28,7 +28,7 @@ export async function filePage(c: FileContext): Promise<Response> {
   const limitBytes = Math.min(digest.sizeBytes, SHOWN_BYTES);
   const stream = await blobs.read(digest, { offsetBytes: 0, limitBytes });
   if (stream === undefined) throw blobGone(digest);
-  const text = await textOf(stream);
+  const text = await textOf(stream, limitBytes);
   return renderPage(
     c,
     { title: name, instanceName: config.name, visitorName: visitorName(caller) },
@@ -59,10 +59,10 @@ export async function filePage(c: FileContext): Promise<Response> {
 }
 
 /** Undefined for what is no text. A character that the end cuts in two is left out. */
-async function textOf(stream: ReadableStream<Uint8Array>): Promise<string | undefined> {
+async function textOf(stream: ReadableStream<Uint8Array>, lengthBytes: number): Promise<string | undefined> {
   const decoder = new TextDecoder();
   let text = "";
-  for await (const chunk of readChunks(stream, { maxBytes: SHOWN_BYTES }))
+  for await (const chunk of readChunks(stream, { lengthBytes, maxBytes: SHOWN_BYTES }))
     text += decoder.decode(chunk, { stream: true });
   return text.includes("\0") ? undefined : text;
 }

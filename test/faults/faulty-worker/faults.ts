@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { isMethod } from "../../../bench/workers/method.ts";
 import type { FaultReport, faultPlanSchema } from "../fault-plan.ts";
 
 /** One who makes calls: a request to the Worker, or an object. */
@@ -53,7 +54,30 @@ export async function withFaults(name: string, side: Side, call: () => unknown):
   const isDue = calls.length >= at && happened < (effect.startsWith("die") ? 1 : times);
   if (!isDue) return side.call(call);
   happened++;
+  if (effect === "cut-body" || effect === "break-body") return halfBody(await side.call(call), effect === "break-body");
   if (effect.endsWith("after")) await side.call(call);
   if (effect.startsWith("die")) return side.kill();
   throw new Error(`${name}: an error that the test asked for (10001)`);
+}
+
+/** What a get gave, whose body has its first half only: then it ends, or breaks. */
+function halfBody(object: unknown, breaks: boolean): unknown {
+  if (typeof object !== "object" || object === null || !("body" in object)) return object;
+  const { body } = object;
+  if (!(body instanceof ReadableStream)) return object;
+  const half = new ReadableStream({
+    type: "bytes",
+    async start(controller) {
+      const whole = await new Response(body).bytes();
+      controller.enqueue(whole.subarray(0, Math.floor(whole.length / 2)));
+      if (breaks) controller.error(new Error("the connection was lost"));
+      else controller.close();
+    },
+  });
+  return new Proxy(object, {
+    get: (target, name) => {
+      const member: unknown = name === "body" ? half : Reflect.get(target, name, target);
+      return isMethod(member) ? (...args: unknown[]) => Reflect.apply(member, target, args) : member;
+    },
+  });
 }

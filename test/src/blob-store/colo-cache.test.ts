@@ -51,6 +51,21 @@ async function isCached({ hash, sizeBytes }: Digest): Promise<boolean> {
   return response !== undefined;
 }
 
+test("over HTTP, too", async () => {
+  const bytes = randomBytes(300_000);
+  const digest = await store(bytes);
+  const get = async (headers: Record<string, string> = {}) => {
+    const url = `${worker.url}/main/cas/${digest.hash}`;
+    const response = await fetch(url, { headers: { connection: "close", ...headers } });
+    return { status: response.status, body: Buffer.from(await response.arrayBuffer()) };
+  };
+  expect(await get()).toEqual({ status: 200, body: bytes });
+  await expect.poll(() => isCached(digest)).toBe(true);
+  await removeObject(digest);
+  expect(await get()).toEqual({ status: 200, body: bytes });
+  expect(await get({ range: "bytes=5-9" })).toEqual({ status: 206, body: bytes.subarray(5, 10) });
+});
+
 // As one object, and in parts.
 test.each([100_000, 9 * MIB])("a blob of %i bytes that was read once is read without R2", async (size) => {
   const bytes = randomBytes(size);
