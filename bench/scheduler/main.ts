@@ -2,13 +2,19 @@
 // memory, as queue, agents and platform groups grow.
 //
 //   npm run bench:scheduler [-- --json]
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { table } from "../report/table.ts";
 import type { Measurement } from "./measure.ts";
 import { measureInOwnProcess } from "./own-process.ts";
 import { ACTIONS, AGENTS, GROUPS, INVOCATIONS, QUEUED } from "./sizes.ts";
 
-const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+const { json } = new Command("npm run bench:scheduler --")
+  .description(
+    "Prints how many events a second the scheduler's core takes, and how the cost of one grows with its queue.",
+  )
+  .option("--json", "print a line of JSON for each measurement", false)
+  .parse()
+  .opts<{ json: boolean }>();
 const rows: string[][] = [];
 const growths: number[] = [];
 for (const groups of GROUPS) {
@@ -17,7 +23,7 @@ for (const groups of GROUPS) {
     for (const queued of QUEUED) {
       const measurement = await measureInOwnProcess({ queued, agents, groups, invocations: INVOCATIONS }, ACTIONS);
       measurements.set(queued, measurement);
-      if (values.json) print(JSON.stringify({ groups, agents, queued, ...measurement }));
+      if (json) print(JSON.stringify({ groups, agents, queued, ...measurement }));
       else process.stderr.write(".");
     }
     const all = [...measurements.values()];
@@ -32,7 +38,7 @@ for (const groups of GROUPS) {
     ]);
   }
 }
-if (!values.json) {
+if (!json) {
   const sizes = QUEUED.map(thousands);
   const header = ["groups", "agents", ...sizes, "10k → 1000k", ...sizes];
   print(`\n\nthousands of events/s by actions queued, growth of the cost of an event, bytes per queued action\n`);
