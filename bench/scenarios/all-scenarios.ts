@@ -9,6 +9,7 @@ import { executeBurst } from "./execute-burst.ts";
 import { executeHit } from "./execute-hit.ts";
 import { executeIo } from "./execute-io.ts";
 import { executeNoop } from "./execute-noop.ts";
+import { executeTree } from "./execute-tree.ts";
 import { findMissing } from "./findmissing.ts";
 import { getTree } from "./get-tree.ts";
 import type { Scale, Scenario } from "./scenario.ts";
@@ -35,6 +36,7 @@ export function allScenarios(scale: Scale, slots: number): Scenario[] {
     executeHit(scale),
     executeNoop(scale, slots),
     executeIo(scale, slots),
+    executeTree(scale),
     executeBurst(scale),
   ];
 }
