@@ -92,6 +92,8 @@ describe.skipIf(LACKING !== "")(`Bazel builds Lua remotely${LACKING}`, () => {
       expect(build.exitCode).toBe(1);
       expect(build.output).toContain("broken.c:1:25: error: 'undeclared_thing' undeclared");
       expect(build.output).toContain("(Exit 1)");
+      const [page = ""] = /http:\S+\/ui\/main\/operations\/\S+/.exec(build.output) ?? [];
+      expect(await (await fetch(page)).text()).toContain("&#39;undeclared_thing&#39; undeclared");
     }
     expect(await readFile(runs, "utf8")).toBe("\n\n");
   });

@@ -21,6 +21,7 @@ export const REFERENCE_CLIENT = program("referenceclient", BY_GO);
 export const REFERENCE_SERVER = program("referenceserver", BY_GO);
 /** The client of grpc-go's interoperability cases. */
 export const INTEROP_CLIENT = program("grpc-interop-client", BY_GO);
+export const CHROMIUM = program("chromium", "install chromium");
 export const CCACHE = program("ccache", "install ccache");
 export const CURL = program("curl", "install curl");
 export const GCC = program("gcc", "install gcc");

@@ -34,8 +34,8 @@ export async function treeDifferences(blobs: BlobStore, before: Digest, after: D
   while (level.length > 0) {
     const batch = level.slice(0, MAX.batchPairs);
     readCount += batch.length * 2;
-    if (readCount > MAX.directories || differences.length >= MAX.differences) {
-      incomplete = `only the first ${Math.min(differences.length, MAX.differences)} differences were looked for`;
+    if (readCount > MAX.directories) {
+      incomplete = `only ${MAX.directories} directories were looked into`;
       break;
     }
     const directories = await readDirectories(
@@ -54,6 +54,10 @@ export async function treeDifferences(blobs: BlobStore, before: Digest, after: D
       next.push(...compared.below);
     }
     level = [...level.slice(batch.length), ...next];
+    if (differences.length > MAX.differences) {
+      incomplete = `only the first ${MAX.differences} differences are shown`;
+      break;
+    }
   }
   return { differences: differences.slice(0, MAX.differences), incomplete };
 }

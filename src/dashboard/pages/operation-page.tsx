@@ -103,7 +103,7 @@ function Progress({ execution, inspection, nowMs }: Subject) {
   const stages = stagesOf(execution, nowMs);
   const failures = known.record?.failures ?? [];
   return (
-    <div id="progress" data-refresh={isLive(execution) ? "1" : undefined}>
+    <div id="progress" data-refresh={isLive(execution) ? "2" : undefined}>
       <p class="standing">
         <StateMark execution={execution} />
         {agentName !== "" && <span>on {agentName}</span>}

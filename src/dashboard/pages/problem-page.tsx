@@ -13,17 +13,14 @@ const HEADINGS: ReadonlyMap<Code, string> = new Map([
   [Code.PermissionDenied, "Not yours to see"],
   [Code.InvalidArgument, "There is no such page"],
   [Code.Unavailable, "Out of reach for a moment"],
-  [Code.ResourceExhausted, "Too much to show"],
+  [Code.ResourceExhausted, "Too many requests"],
 ]);
 
 /** What the check of forms throws, which is the only one to throw such an exception. */
 const FOREIGN_FORM = new ConnectError("the form that was sent is not of a page of this site", Code.PermissionDenied);
 
 /** gRPC codes whose usual HTTP status says something else of a page. */
-const STATUSES: ReadonlyMap<Code, ContentfulStatusCode> = new Map([
-  [Code.InvalidArgument, 404],
-  [Code.ResourceExhausted, 413],
-]);
+const STATUSES: ReadonlyMap<Code, ContentfulStatusCode> = new Map([[Code.InvalidArgument, 404]]);
 
 /** What a visitor gets in place of a page: why there is none, and what to do about it. */
 export function problemPage(c: PageContext, error: unknown): Response | Promise<Response> {
@@ -32,7 +29,7 @@ export function problemPage(c: PageContext, error: unknown): Response | Promise<
   if (code === Code.Unauthenticated) {
     const hadToken = isLoggedIn(c);
     if (hadToken) logOut(c);
-    const { pathname, search } = new URL(c.req.url);
+    const { pathname, search } = new URL(c.req.method === "GET" ? c.req.url : new URL("/", c.req.url));
     return renderPage(
       c,
       { title: "Log in" },
@@ -67,6 +64,8 @@ function statusOf(code: Code): ContentfulStatusCode {
       return 403;
     case 404:
       return 404;
+    case 429:
+      return 429;
     case 503:
       return 503;
     default:

@@ -17,6 +17,22 @@ async function endedOf({ mf }: TestWorker, invocationId: string): Promise<string
   return fromBinary(KnownExecutionsSchema, bytes).executions.map(({ executionId }) => executionId);
 }
 
+test("the oldest are forgotten when there are more than are to be remembered", async () => {
+  const worker = await startWorker({ config: instanceConfig({ max_history_actions: 64 }) });
+  const agent = await ScriptedAgent.connect(worker.url, "busy", { maxActions: 200 });
+  const clients = clientsOf(worker);
+  for (const round of ["old", "middle", "new"]) {
+    const options = { invocationId: round, doNotCache: true };
+    const streams = await Promise.all(Array.from({ length: 64 }, () => execute(clients, options)));
+    for (let left = streams.length; left > 0; left--) agent.complete((await agent.next("lease")).leaseId);
+    await Promise.all(streams.map((stream) => stream.response()));
+  }
+  await expect(endedOf(worker, "new")).resolves.toHaveLength(64);
+  await expect(endedOf(worker, "old")).resolves.toEqual([]);
+  await agent.close();
+  await worker.dispose();
+});
+
 test("what ended just before the object's memory was lost is in the history all the same, once", async () => {
   const dataDirectory = await mkdtemp(join(tmpdir(), "remex-history-"));
   const options = { dataDirectory, config: instanceConfig({}) };

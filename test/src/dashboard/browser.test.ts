@@ -10,7 +10,8 @@ import {
 import { useInstance } from "../../durable-objects/instance/instance-fixture.ts";
 import { blobOf } from "../../e2e/action.ts";
 import { upload } from "../../e2e/clients.ts";
-import { CHROMIUM, startBrowser } from "./browser.ts";
+import { CHROMIUM, lacking } from "../../e2e/tools.ts";
+import { startBrowser } from "./browser.ts";
 import { type BuiltAction, executeBuilt, treeOf } from "./built-action.ts";
 
 const instance = useInstance({ no_worker_timeout_s: 600 });
@@ -41,7 +42,9 @@ const violationsSchema = z.array(
   }),
 );
 
-describe.skipIf(CHROMIUM === undefined)("in Chromium", { timeout: 60_000 }, () => {
+const LACKING = lacking(CHROMIUM);
+
+describe.skipIf(LACKING !== "")(`in Chromium${LACKING}`, { timeout: 60_000 }, () => {
   let browser: Browser;
   const contexts: BrowserContext[] = [];
   /** What must not happen on any page: dialogs, errors of scripts, refusals by the Content-Security-Policy. */

@@ -116,6 +116,17 @@ describe("an operation's page", () => {
     expect(said((await get(pathOf(again))).text)).toContain("must not be cached");
   });
 
+  test("tells of large changes as far as a page can", async () => {
+    const target = "//app:large";
+    const files = (text: string) =>
+      Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`d${index % 30}/f${index}`, text]));
+    await build({ ...compile(target), inputs: files("before") });
+    const name = await build({ ...compile(target), inputs: { ...files("after"), "d0/more": "" } });
+    const text = said((await get(pathOf(name))).text);
+    expect(text).toContain("200 inputs changed since it was executed");
+    expect(text).toContain("There may be more: only the first 200 differences are shown.");
+  });
+
   test("says of the very same action why its result was not there", async () => {
     const target = "//app:failing";
     await build(compile(target), { exitCode: 2 });
