@@ -1,9 +1,11 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { Code } from "@connectrpc/connect";
+import { CLIENT_IDENTITY_HEADER } from "../src/access/client-identity-header.ts";
 import type { CallContext } from "./call.ts";
 import { createCarriers } from "./carriers.ts";
 import { ClientCall } from "./client-call.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import type { ClientIdentities } from "./client-identity.ts";
 import type { LocalServices } from "./local-services.ts";
 import { isGrpc } from "./metadata.ts";
 import { codeOf } from "./trailers.ts";
@@ -14,14 +16,19 @@ const METHOD_PATH = /^\/\w+(?:\.\w+)*\/\w+$/;
 /** Codes that say that something is wrong with the service rather than with the call. */
 const FAILURES: ReadonlySet<Code> = new Set([Code.DataLoss, Code.Internal, Code.Unavailable, Code.Unknown]);
 
-/**
- * Decides, for each stream that a client opens, who answers it: a local service, the endpoint, or a refusal.
- * @param token the bearer token of calls whose client sends no authorization
- */
+/** Who a client is to the endpoint, unless it says so itself. */
+export interface ClientAccess {
+  /** The bearer token of calls whose client sends no authorization. */
+  readonly token: (() => string) | undefined;
+  /** Vouches for clients with certificates instead. */
+  readonly identities: ClientIdentities | undefined;
+}
+
+/** Decides, for each stream that a client opens, who answers it: a local service, the endpoint, or a refusal. */
 export function createDispatcher(
   context: CallContext,
   answerLocally: LocalServices,
-  token?: () => string,
+  access: ClientAccess,
 ): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
   const { limits, logger, upstream } = context;
   const carrierOf = createCarriers(context);
@@ -53,7 +60,7 @@ export function createDispatcher(
     }
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseGrpcTimeout(timeout) : undefined;
-    const metadata = authorized(headers, token);
+    const metadata = authorized(headers, stream.session, access);
     const call = new ClientCall(stream, { path, metadata, timeoutMs });
     if (!METHOD_PATH.test(path)) {
       call.fail(Code.Unimplemented, "the path is not that of a gRPC method, /{package.Service}/{Method}");
@@ -75,9 +82,18 @@ export function createDispatcher(
   };
 }
 
-function authorized(headers: IncomingHttpHeaders, token: (() => string) | undefined): IncomingHttpHeaders {
-  if (token === undefined || headers.authorization !== undefined) return headers;
-  return { ...headers, authorization: `Bearer ${token()}` };
+function authorized(
+  received: IncomingHttpHeaders,
+  session: Http2Session | undefined,
+  { identities, token }: ClientAccess,
+): IncomingHttpHeaders {
+  // Only the bridge says who its client is.
+  const claims = received[CLIENT_IDENTITY_HEADER] !== undefined;
+  const headers = claims ? { ...received, [CLIENT_IDENTITY_HEADER]: undefined } : received;
+  if (headers.authorization !== undefined) return headers;
+  const identity = identities?.of(session);
+  if (identity !== undefined) return { ...headers, [CLIENT_IDENTITY_HEADER]: identity };
+  return token === undefined ? headers : { ...headers, authorization: `Bearer ${token()}` };
 }
 
 function logEnd(call: ClientCall, { logger }: CallContext): void {

@@ -1,6 +1,7 @@
 import http2, { type Http2Server, type SecureServerOptions } from "node:http2";
 import type { Logger } from "pino";
 import { trackConnections } from "./client-connections.ts";
+import { ClientIdentities } from "./client-identity.ts";
 import { type ClientTls, renewTls, secureContext } from "./client-tls.ts";
 import { createDispatcher } from "./dispatch.ts";
 import { type BridgeLimits, DEFAULT_LIMITS } from "./limits.ts";
@@ -21,6 +22,8 @@ export interface BridgeOptions {
   readonly endpointCa?: string | undefined;
   /** The bearer token of calls whose client sends no authorization, asked for at each call. */
   readonly token?: (() => string) | undefined;
+  /** By what it signs for who its clients are, asked for at each signature; undefined says nothing of their certificates. */
+  readonly identityKey?: (() => string) | undefined;
   readonly logger: Logger;
   readonly limits?: Partial<BridgeLimits>;
 }
@@ -43,6 +46,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const limits: BridgeLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const upstream = createUpstream(options, limits);
   const repeatMemory = new RepeatMemory(limits.repeatableRequestsBytes);
+  const identities = options.identityKey && new ClientIdentities(options.identityKey);
   const closing = new AbortController();
   const local = createLocalServices(upstream, limits, logger, closing.signal);
 
@@ -51,7 +55,10 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   server.on("sessionError", (error) => {
     logger.debug({ err: error }, "a client's connection failed");
   });
-  server.on("stream", createDispatcher({ upstream, limits, logger, repeatMemory }, local, options.token));
+  server.on(
+    "stream",
+    createDispatcher({ upstream, limits, logger, repeatMemory }, local, { token: options.token, identities }),
+  );
   const connections = trackConnections(server, limits);
   await listenOn(server, listen);
   server.on("error", (error) => {

@@ -1,7 +1,8 @@
 import { Command, Option } from "commander";
-import type { Level } from "pino";
+import type { Level, Logger } from "pino";
 import { DEFAULT_LIMITS } from "../bridge/limits.ts";
 import { clientTls, readPem, type TlsFlags } from "./client-tls.ts";
+import { Fault } from "./fault.ts";
 import { clientAddress, explainListenFault } from "./listening.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { endpointOption, type ListenAddress, parseListenAddress, parseWholeNumberFrom } from "./options.ts";
@@ -13,10 +14,14 @@ import { renewedToken, tokenFileOption } from "./token-file.ts";
 /** A request must hold one of the parts in which the Worker stores large blobs, or no upload would get further. */
 const LEAST_REQUEST_BYTES = 16 * 1024 * 1024;
 
+/** As the Worker wants it. */
+const LEAST_IDENTITY_KEY_CHARACTERS = 32;
+
 interface BridgeFlags extends TlsFlags {
   readonly endpoint: URL;
   readonly endpointCa?: string;
   readonly tokenFile?: string;
+  readonly identityKeyFile?: string;
   readonly listen: ListenAddress;
   readonly batchWindowMs: number;
   readonly batchBlobBytes: number;
@@ -61,6 +66,12 @@ export function bridgeCommand(): Command {
       ),
     )
     .addOption(
+      new Option(
+        "--identity-key-file <file>",
+        "the key, which the Worker has too, by which it vouches for who its clients are by their certificates",
+      ).env("REMEX_IDENTITY_KEY_FILE"),
+    )
+    .addOption(
       limitOption("--batch-window-ms <ms>", "how long small blobs may wait to be sent together; 0 sends each alone", 0)
         .default(DEFAULT_LIMITS.batchWindowMs)
         .env("REMEX_BATCH_WINDOW_MS"),
@@ -101,6 +112,9 @@ export function bridgeCommand(): Command {
 Without --client-ca it does not ask who calls: whoever reaches it can do what --token-file, or the Worker's configuration
 for callers without a token, allows. A Unix socket is protected by its directory.
 
+With --client-ca and --identity-key-file each client has the roles that the Worker's configuration gives to its certificate
+(access.certificates).
+
 --existence-ttl-s spares Bazel's questions about inputs that it has asked about before. Keep it well below the time for
 which the Worker surely keeps a blob. It forgets everything as soon as the Worker misses something.
 
@@ -115,6 +129,17 @@ Examples:
   $ bazel build --remote_executor=grpcs://bridge.example.com //...`,
     )
     .action(runBridge);
+}
+
+/** @throws Fault if there is one that is of no use, or too short. */
+function identityKeyOf({ clientCa, identityKeyFile }: BridgeFlags, logger: Logger): (() => string) | undefined {
+  if (identityKeyFile === undefined) return undefined;
+  if (clientCa === undefined) throw new Fault("--identity-key-file needs --client-ca, by which clients are known");
+  const key = renewedToken(identityKeyFile, logger);
+  if (key().length >= LEAST_IDENTITY_KEY_CHARACTERS) return key;
+  throw new Fault(
+    `${identityKeyFile} is no identity key: it needs ${LEAST_IDENTITY_KEY_CHARACTERS} characters or more`,
+  );
 }
 
 function limitOption(flags: string, description: string, least: number): Option {
@@ -134,6 +159,7 @@ async function runBridge(flags: BridgeFlags): Promise<void> {
       "the token goes to the endpoint unencrypted; use https:// beyond this machine",
     );
   }
+  const identityKey = identityKeyOf(flags, logger);
   const { startBridge } = await import("../bridge/server.ts");
   const bridge = await explainListenFault("--listen", () =>
     startBridge({
@@ -142,6 +168,7 @@ async function runBridge(flags: BridgeFlags): Promise<void> {
       endpoint,
       endpointCa,
       token,
+      identityKey,
       logger,
       limits: {
         batchWindowMs: flags.batchWindowMs,

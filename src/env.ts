@@ -15,6 +15,11 @@ export interface Env {
    * of access. Set by the local runner, which listens on this machine only; never on a deployed Worker.
    */
   readonly REMEX_ANONYMOUS_ROLES?: string;
+  /**
+   * A secret: by what bridges sign for their clients' certificates, at least 32 characters. Several are separated by white
+   * space, for the time in which bridges go over to another.
+   */
+  readonly REMEX_BRIDGE_KEY?: string;
   /** Set by the local runner: every object is on this machine, and workerd by itself has no jurisdictions. */
   readonly REMEX_ONE_PLACE?: string;
 }

@@ -6,6 +6,8 @@ import { chargeRequest } from "../quota/charge.ts";
 import { serveInstance, type ServedInstance } from "../served-instance.ts";
 import { authenticate, unauthenticated } from "./authenticate.ts";
 import { type Caller, callerKey, mayOn } from "./caller.ts";
+import { identifyClient } from "./client-identity.ts";
+import { CLIENT_IDENTITY_HEADER } from "./client-identity-header.ts";
 import { type Right, rolesWith } from "./roles.ts";
 
 /** A caller, or the context of a call that knows it. */
@@ -16,8 +18,14 @@ export type Who = Caller | Pick<HandlerContext, "values">;
  * @throws ConnectError UNAUTHENTICATED if it shows a credential that isn't accepted, RESOURCE_EXHAUSTED if it has used up
  * its quota
  */
-export function callerOf(env: Env, headers: Headers): Promise<Caller> {
-  return callerWith(env, headers.get("authorization"));
+export async function callerOf(env: Env, headers: Headers): Promise<Caller> {
+  const authorization = headers.get("authorization");
+  const identity = headers.get(CLIENT_IDENTITY_HEADER);
+  // What the client shows itself comes before what the bridge says of it.
+  if (identity === null || authorization !== null) return callerWith(env, authorization);
+  const caller = await identifyClient(servedConfig(env).access, env.REMEX_BRIDGE_KEY, identity);
+  await chargeRequest(env, caller);
+  return caller;
 }
 
 /** As `callerOf`, for whoever has the credential elsewhere than in that header. */

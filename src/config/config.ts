@@ -27,8 +27,8 @@ export interface Config {
 }
 
 /** Whether there is anybody whom the configuration lets do anything. */
-export function grantsAnything({ anonymous, jwt, tokens }: AccessConfig): boolean {
-  return Object.keys(anonymous).length > 0 || tokens.length > 0 || jwt.length > 0;
+export function grantsAnything({ anonymous, certificates, jwt, tokens }: AccessConfig): boolean {
+  return Object.keys(anonymous).length > 0 || [certificates, jwt, tokens].some((entries) => entries.length > 0);
 }
 
 /** The configuration is not valid. The message has a line for each fault: its path, what was expected, what is there. */

@@ -227,6 +227,18 @@ const tokenSchema = z.strictObject({
   quota: quotaSchema.optional().describe("What all who have the token may use together; see `access.anonymous_quota`."),
 });
 
+const certificateSchema = z.strictObject({
+  name: z.string().min(1).describe("What quotas and metrics call these callers."),
+  common_name: z.string().min(1).optional().describe("The certificate's common name is this."),
+  subject_alt_name: z
+    .string()
+    .regex(/^(URI|DNS|email|IP Address):./, "expected URI:, DNS:, email: or IP Address: and a name")
+    .optional()
+    .describe("The certificate has this subject alternative name, with its kind: `URI:spiffe://example.com/ci`."),
+  roles: rolesByInstance.describe("Roles by instance name; those under `*` are for every instance."),
+  quota: quotaSchema.optional().describe("What all of them may use together; see `access.anonymous_quota`."),
+});
+
 const jwtSchema = z.strictObject({
   issuer: z.string().min(1).describe("The token's `iss`."),
   audience: z.string().min(1).describe("What its `aud` must hold."),
@@ -254,6 +266,13 @@ export const accessSchema = z
           "RESOURCE_EXHAUSTED with a RetryInfo, or 429 with Retry-After.",
       ),
     tokens: z.array(tokenSchema).default([]).describe("Static tokens."),
+    certificates: z
+      .array(certificateSchema)
+      .default([])
+      .describe(
+        "Holders of client certificates, as bridges vouch for them (docs/client-certificates.md). The first entry that fits counts; one " +
+          "with neither name fits every certificate that a bridge lets in.",
+      ),
     jwt: z.array(jwtSchema).default([]).describe("Issuers of JSON Web Tokens that are trusted."),
   })
   .describe(

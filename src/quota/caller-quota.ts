@@ -36,11 +36,16 @@ export function jwtGroup(issuer: string): string {
   return `jwt ${issuer}`;
 }
 
+export function certificateGroup(name: string): string {
+  return `certificate ${name}`;
+}
+
 /** Every group that has a quota. */
-export function quotaGroups({ anonymous_quota: anonymous, jwt, tokens }: AccessConfig): string[] {
+export function quotaGroups({ anonymous_quota: anonymous, certificates, jwt, tokens }: AccessConfig): string[] {
   return [
     ...(anonymous === undefined ? [] : [ANONYMOUS_GROUP]),
     ...tokens.flatMap(({ name, quota }) => (quota === undefined ? [] : [tokenGroup(name)])),
+    ...certificates.flatMap(({ name, quota }) => (quota === undefined ? [] : [certificateGroup(name)])),
     ...jwt.flatMap(({ issuer, quota }) => (quota === undefined ? [] : [jwtGroup(issuer)])),
   ];
 }
