@@ -5,11 +5,11 @@ import { BAZEL, GCC, lacking } from "./tools.ts";
 
 const LACKING = lacking(BAZEL, GCC);
 
-const BUILD = `
+const build = (text: string) => `
 genrule(
     name = "greeting",
     outs = ["greeting.txt"],
-    cmd = "echo hello > $@",
+    cmd = "echo '${text}' > $@",
 )
 `;
 
@@ -21,7 +21,7 @@ describe.skipIf(LACKING !== "")(`Bazel uses Remex as a cache alone${LACKING}`, (
     [service, workspace] = await Promise.all([
       // Nobody executes anything here.
       Service.start({ args: ["--no-agent"] }),
-      BazelWorkspace.create({ "BUILD.bazel": BUILD }),
+      BazelWorkspace.create({}),
     ]);
   });
 
@@ -30,22 +30,25 @@ describe.skipIf(LACKING !== "")(`Bazel uses Remex as a cache alone${LACKING}`, (
     await service.stop();
   });
 
+  const overGrpc = () => [`--remote_cache=grpc://${service.bridgeAddress}`, "--remote_instance_name=main"];
+  const overHttp = () => [`--remote_cache=${service.workerUrl}/main`];
+
   it.each([
-    ["gRPC, by the bridge", () => [`--remote_cache=grpc://${service.bridgeAddress}`, "--remote_instance_name=main"]],
-    ["HTTP, straight at the Worker", () => [`--remote_cache=${service.workerUrl}/main`]],
-  ])("stores what was built here, and finds it again, over %s", async (_way, flagsOf) => {
-    const flags = flagsOf();
+    ["by HTTP, straight at the Worker, what was stored by gRPC", overGrpc, overHttp],
+    ["by gRPC, over the bridge, what was stored by HTTP", overHttp, overGrpc],
+  ])("finds %s", async (way, storing, finding) => {
+    await workspace.write("BUILD.bazel", build(way));
     await workspace.clean();
 
-    const first = await workspace.run("build", "//:greeting", ...flags, "--spawn_strategy=local");
+    const first = await workspace.run("build", "//:greeting", ...storing(), "--spawn_strategy=local");
     await workspace.clean();
-    const second = await workspace.run("build", "//:greeting", ...flags, "--spawn_strategy=local");
+    const second = await workspace.run("build", "//:greeting", ...finding(), "--spawn_strategy=local");
 
     expect(first, first.output).toMatchObject({ exitCode: 0 });
     expect(first.processes.get("local")).toBe(1);
     expect(second, second.output).toMatchObject({ exitCode: 0 });
     expect(second.processes.get("remote cache hit")).toBe(1);
     expect(second.processes.get("local")).toBeUndefined();
-    expect(await workspace.read("bazel-bin/greeting.txt")).toBe("hello\n");
+    expect(await workspace.read("bazel-bin/greeting.txt")).toBe(`${way}\n`);
   });
 });

