@@ -21,6 +21,7 @@ interface AgentFlags {
   readonly maxActions?: number;
   readonly maxPersistentWorkers?: number;
   readonly workDir: string;
+  readonly cacheMaxBytes?: number;
   readonly sandbox: SandboxMode;
   readonly sandboxPath: readonly string[];
   readonly controlGroups: "auto" | "none";
@@ -53,9 +54,12 @@ export function agentCommand(): Command {
       ),
     )
     .addOption(
-      new Option("--max-actions <n>", "how many actions may run at once; one for each CPU by default")
+      new Option(
+        "--max-actions <n>",
+        "how many actions may run at once; one for each CPU by default, 0 for as many as the minimum properties allow",
+      )
         .env("REMEX_MAX_ACTIONS")
-        .argParser(parsePositiveInteger),
+        .argParser(parseWholeNumberFrom(0)),
     )
     .addOption(
       new Option(
@@ -69,6 +73,11 @@ export function agentCommand(): Command {
       new Option("--work-dir <dir>", "where inputs are cached and actions run")
         .default(".remex/agent")
         .env("REMEX_WORK_DIR"),
+    )
+    .addOption(
+      new Option("--cache-max-bytes <n>", "how much of the disk cached inputs may take; 10 GiB by default")
+        .env("REMEX_CACHE_MAX_BYTES")
+        .argParser(parsePositiveInteger),
     )
     .addOption(
       new Option("--sandbox <mode>", "bwrap: actions see only their inputs and --sandbox-path; auto: where that works")
@@ -115,7 +124,7 @@ In a sandbox an action has its inputs, the paths of --sandbox-path, a /tmp of it
 network if it asks for the platform property network=allow and this machine offers that by --property.
 
 At the first Ctrl-C or SIGTERM it takes no new action and lets the running ones end, or hands them back when the drain
-timeout is over. The second one ends it at once.
+timeout is over. The second one kills them, and others get them at once. The third one ends it as it is.
 
 Example:
   $ remex agent --endpoint https://remex.example.com --property pool=linux-gcc14 --max-actions 16`,
@@ -139,6 +148,7 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
       name: flags.name,
       properties: await givenProperties(flags),
       workDirectory: flags.workDir,
+      ...(flags.cacheMaxBytes !== undefined && { cacheMaxBytes: flags.cacheMaxBytes }),
       ...(flags.maxActions !== undefined && { maxActions: flags.maxActions }),
       ...(flags.maxPersistentWorkers !== undefined && { maxPersistentWorkers: flags.maxPersistentWorkers }),
       sandbox: flags.sandbox,
