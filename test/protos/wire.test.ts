@@ -11,6 +11,7 @@ import {
 } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { expect, test } from "vitest";
+import { file_blaze_worker_worker_protocol } from "../../protos/gen/blaze/worker/worker_protocol_pb.ts";
 import { file_build_bazel_remote_execution_v2_remote_execution } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { file_build_bazel_semver_semver } from "../../protos/gen/build/bazel/semver/semver_pb.ts";
 import { file_google_bytestream_bytestream } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
@@ -27,6 +28,7 @@ import { file_grpc_reflection_v1alpha_reflection } from "../../protos/gen/grpc/r
  * grpc.testing there is only what the tests call.
  */
 const PUBLIC_FILES: readonly DescFile[] = [
+  file_blaze_worker_worker_protocol,
   file_build_bazel_remote_execution_v2_remote_execution,
   file_build_bazel_semver_semver,
   file_google_bytestream_bytestream,
