@@ -47,9 +47,9 @@ test("an agent that was killed and is started again does not keep its actions wa
   // Its connection is not known to be lost yet.
   const successor = await instance.connect("successor", { name: "machine", replacedAgentIds: ["killed", "unknown"] });
   successor.complete((await successor.next("lease")).leaseId);
-  await expect(stream.response()).resolves.toMatchObject({
-    message: expect.stringMatching(/^attempt 2, after: agent machine: it was killed and started again\n/),
-  });
+  expect((await stream.response()).message).toMatch(
+    /^attempt 2, after: agent machine: it was killed and started again\n/,
+  );
 });
 
 test("an agent of another name is not believed to replace one", async () => {
@@ -58,10 +58,9 @@ test("an agent of another name is not believed to replace one", async () => {
   const { leaseId } = await agent.next("lease");
   const stranger = await instance.connect("stranger", { name: "other", replacedAgentIds: ["alive"] });
   agent.complete(leaseId);
-  await expect(stream.response()).resolves.toMatchObject({
-    message: expect.stringMatching(/^http/),
-    result: { exitCode: 0 },
-  });
+  const { message, result } = await stream.response();
+  expect(message).toMatch(/^http/);
+  expect(result?.exitCode).toBe(0);
   expect(stranger.pending("lease")).toBe(0);
 });
 
@@ -77,10 +76,9 @@ test("an agent's infrastructure failure is tried elsewhere; the client sees noth
   const good = await instance.connect("good");
   bad.end(lease.leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status: { code: 13, message: "disk full" } });
   good.complete((await good.next("lease")).leaseId);
-  await expect(stream.response()).resolves.toMatchObject({
-    result: { executionMetadata: { worker: "good" } },
-    message: expect.stringMatching(/^attempt 2, after: agent bad: disk full\n/),
-  });
+  const { message, result } = await stream.response();
+  expect(result?.executionMetadata?.worker).toBe("good");
+  expect(message).toMatch(/^attempt 2, after: agent bad: disk full\n/);
 });
 
 test("an action that spoils every attempt ends with INTERNAL that says how, and is then refused at once (buildfarm#675)", async () => {

@@ -51,12 +51,6 @@ describe.each(PROTOCOLS)("$name", ({ connect }) => {
     const refusal = await refusalOf(cas.findMissingBlobs({ instanceName, blobDigests }));
     expect(refusal.rawMessage).toContain("is not 64 lower-case hex digits");
   });
-
-  test("chunking is not offered", async () => {
-    const { cas } = connectClients(worker.url, connect(worker.url));
-    expect(await codeOf(cas.splitBlob({ instanceName }))).toBe("Unimplemented");
-    expect(await codeOf(cas.spliceBlob({ instanceName }))).toBe("Unimplemented");
-  });
 });
 
 describe("FindMissingBlobs", () => {

@@ -117,10 +117,11 @@ describe("a persistent worker", () => {
     const note = join(await temporaryDirectory(), "note");
     const lease = leaseOf(agent.peer, work(["hang", note], { properties }));
     agent.connection.lease(lease);
-    const pid = await vi.waitFor(
-      async () => Number((await readFile(note, "utf8")).match(/^(\d+)\n/)?.[1] ?? NaN),
-      10_000,
-    );
+    const pid = await vi.waitFor(async () => {
+      const [, written] = /^(\d+)\n/.exec(await readFile(note, "utf8")) ?? [];
+      if (written === undefined) throw new Error("the worker has not noted its process id yet");
+      return Number(written);
+    }, 10_000);
     agent.connection.send({ case: "cancel", value: { leaseId: lease.leaseId, reason: "not wanted" } });
     expect((await agent.connection.result()).outcome).toBe(Outcome.CANCELLED);
     const next = await doWork(agent, ["list"], { properties });
