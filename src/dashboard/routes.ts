@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import { Hono } from "hono";
 import { csrf } from "hono/csrf";
 import { secureHeaders } from "hono/secure-headers";
@@ -66,5 +67,9 @@ dashboardRoutes.get("/ui/:instance/trees/:function/:hash/:size/*", inputTreePage
 dashboardRoutes.get("/ui/:instance/output-trees/:function/:hash/:size", outputTreePage);
 dashboardRoutes.get("/ui/:instance/output-trees/:function/:hash/:size/*", outputTreePage);
 dashboardRoutes.get("/ui/:instance/files/:function/:hash/:size/:name", filePage);
+
+dashboardRoutes.get("/ui/*", (c: PageContext) =>
+  problemPage(c, new ConnectError(`there is no page at ${c.req.path.slice(0, 256)}`, Code.NotFound)),
+);
 
 dashboardRoutes.onError((error, c: PageContext) => problemPage(c, error));

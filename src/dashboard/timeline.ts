@@ -15,7 +15,7 @@ export interface Stage {
 
 const LABELS: Readonly<Record<StageName, string>> = {
   waiting: "Waiting for an agent",
-  lost: "Earlier attempts",
+  lost: "Earlier attempts, and waiting",
   fetching: "Fetching inputs",
   running: "Running the command",
   uploading: "Uploading outputs",

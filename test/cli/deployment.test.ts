@@ -22,7 +22,9 @@ it("wrangler can bundle the Worker with its configuration for a deployment", asy
   expect(stdout).toContain("env.CAS (remex-cas)");
   const files = await readdir(directory);
   expect(files).toContain("worker.js");
-  expect(files.filter((name) => name.endsWith("remex.json5"))).toHaveLength(1);
+  for (const text of ["remex.json5", "dashboard.css", "dashboard.client.js"]) {
+    expect(files.filter((name) => name.endsWith(text))).toHaveLength(1);
+  }
 });
 
 /** As much of wrangler's configuration as Miniflare has to be told, too. */

@@ -32,7 +32,7 @@ export async function frontPage(c: PageContext): Promise<Response> {
         </p>
       )}
       <div id="instances" data-refresh="5">
-        <ul class="cards">
+        <ul class="cards wide-cards">
           {overviews.map(({ name, overview }) => (
             <li class="card">
               <h2>

@@ -1,7 +1,7 @@
 import { platformText } from "../../metrics/instance-metrics.ts";
 import { instanceOverview, type Overview } from "../known-executions.ts";
 import { type PageContext, renderPage, visitInstance, visitorName } from "../page.tsx";
-import { ExecutionTable } from "../parts/execution-table.tsx";
+import { ExecutionTable, type ExecutionTableProps } from "../parts/execution-table.tsx";
 import { Figures, numbersOf } from "../parts/figures.tsx";
 import { InstanceName } from "../parts/layout.tsx";
 import { countText, durationText } from "../parts/text.ts";
@@ -36,20 +36,26 @@ export async function instancePage(c: PageContext<"/ui/:instance">): Promise<Res
         <Figures numbers={numbersOf(overview, nowMs)} />
         <Platforms overview={overview} nowMs={nowMs} />
         <Invocations executions={[...running, ...queued, ...ended]} instanceName={config.name} nowMs={nowMs} />
-        <section aria-labelledby="running">
-          <h2 id="running">Running</h2>
-          <ExecutionTable caption="Running" executions={running} nowMs={nowMs} none="Nothing runs." />
-        </section>
-        <section aria-labelledby="queued">
-          <h2 id="queued">Queued</h2>
-          <ExecutionTable caption="Queued" executions={queued} nowMs={nowMs} none="Nothing waits." />
-        </section>
-        <section aria-labelledby="ended">
-          <h2 id="ended">Finished</h2>
-          <ExecutionTable caption="Finished" executions={ended} nowMs={nowMs} none="Nothing has run here yet." />
-        </section>
+        <Listed caption="Running" executions={running} nowMs={nowMs} />
+        <Listed caption="Queued" executions={queued} nowMs={nowMs} />
+        <Listed caption="Finished" executions={ended} nowMs={nowMs} />
+        {running.length + queued.length + ended.length === 0 && (
+          <p class="none">Nothing has run here yet. What builds send shows up by itself.</p>
+        )}
       </div>
     </>,
+  );
+}
+
+/** A section of executions; none where there are none. */
+function Listed({ caption, executions, nowMs }: ExecutionTableProps) {
+  if (executions.length === 0) return null;
+  const id = caption.toLowerCase();
+  return (
+    <section aria-labelledby={id}>
+      <h2 id={id}>{caption}</h2>
+      <ExecutionTable caption={caption} executions={executions} nowMs={nowMs} />
+    </section>
   );
 }
 

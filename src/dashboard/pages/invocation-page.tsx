@@ -46,25 +46,22 @@ export async function invocationPage(c: PageContext<"/ui/:instance/invocations/:
       {failed.length > 0 && (
         <section aria-labelledby="failed">
           <h2 id="failed">Failed</h2>
-          <ExecutionTable caption="Failed actions" executions={failed} nowMs={nowMs} none="" />
+          <ExecutionTable caption="Failed actions" executions={failed} nowMs={nowMs} />
         </section>
       )}
       {live.length > 0 && (
         <section aria-labelledby="live">
           <h2 id="live">Under way</h2>
-          <ExecutionTable caption="Actions under way" executions={live.slice(0, MAX.slowest)} nowMs={nowMs} none="" />
+          <ExecutionTable caption="Actions under way" executions={live.slice(0, MAX.slowest)} nowMs={nowMs} />
         </section>
       )}
       {path.length > 0 && <CriticalPath path={path} />}
-      <section aria-labelledby="slowest">
-        <h2 id="slowest">Slowest actions</h2>
-        <ExecutionTable
-          caption="Slowest actions"
-          executions={slowest}
-          nowMs={nowMs}
-          none="Nothing was executed: all was in the cache."
-        />
-      </section>
+      {executions.length > 0 && (
+        <section aria-labelledby="slowest">
+          <h2 id="slowest">Slowest actions</h2>
+          <ExecutionTable caption="Slowest actions" executions={slowest} nowMs={nowMs} />
+        </section>
+      )}
       <Cost executions={executions} cacheHits={cacheHits} inlineMaxBytes={config.store.inline_max_bytes} />
     </div>
   );
@@ -139,13 +136,20 @@ function CriticalPath({ path }: { readonly path: readonly PathStep[] }) {
               <ActionName execution={execution} />
             </a>
             <span class="number">{durationText(took)}</span>
-            {gapMs > 0 && <span class="quiet">after {durationText(gapMs)}</span>}
+            <span class="quiet">{stepText(execution, gapMs)}</span>
           </li>
         ))}
       </ol>
       {steps.length < path.length && <p class="quiet">The longest {steps.length} of them.</p>}
     </section>
   );
+}
+
+/** `304 ms later, waited 1.57 s` */
+function stepText({ leasedAtMs, queuedAtMs }: ExecutionView, gapMs: number): string {
+  const waitedMs = (leasedAtMs ?? queuedAtMs) - queuedAtMs;
+  const parts = [gapMs > 0 && `${durationText(gapMs)} later`, waitedMs > 0 && `waited ${durationText(waitedMs)}`];
+  return parts.filter((part) => part !== false).join(", ");
 }
 
 interface CostProps {

@@ -8,15 +8,12 @@ export interface ExecutionTableProps {
   readonly caption: string;
   readonly executions: readonly ExecutionView[];
   readonly nowMs: number;
-  /** What is shown where there are none. */
-  readonly none: string;
 }
 
 const MAX_NAME_LENGTH = 90;
 
 /** Executions, a row each, with a link to the page of each. */
-export function ExecutionTable({ caption, executions, none, nowMs }: ExecutionTableProps) {
-  if (executions.length === 0) return <p class="none">{none}</p>;
+export function ExecutionTable({ caption, executions, nowMs }: ExecutionTableProps) {
   return (
     <div class="scroll" role="group" aria-label={caption} tabindex={0}>
       <table class="executions">

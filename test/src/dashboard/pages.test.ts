@@ -134,6 +134,18 @@ describe("an operation's page", () => {
     expect(said((await get(pathOf(name))).text)).toContain("It did not succeed then, and only success is cached.");
   });
 
+  test("tells of attempts that were spoiled", async () => {
+    const agent = await instance.connect("spoiler");
+    const stream = await executeBuilt(instance.clients, compile("//app:retried"));
+    const { name } = await stream.until(Stage.EXECUTING);
+    const status = { message: "the disk <is> full" };
+    agent.end((await agent.next("lease")).leaseId, { outcome: Outcome.INFRASTRUCTURE_FAILURE, status });
+    agent.complete((await agent.next("lease")).leaseId);
+    await stream.response();
+    const text = said((await get(pathOf(name))).text);
+    expect(text).toMatch(/Attempts .*the disk <is> full.* succeeded on spoiler/);
+  });
+
   test("says why it waits", async () => {
     const stream = await executeBuilt(instance.clients, { ...COMPILE, properties: { OSFamily: "plan9" } });
     const { name } = await stream.until(Stage.QUEUED);
@@ -174,6 +186,7 @@ describe("an operation's page", () => {
     expect(said(text)).toContain("it ended too long ago");
     expect((await get("/ui/main/operations/0/nonsense")).status).toBe(404);
     expect((await get("/ui/nobody")).status).toBe(404);
+    expect(said((await get("/ui/main/nothing")).text)).toContain("There is no page at /ui/main/nothing.");
     expect((await get("/ui/main/operations/99/00000000-0000-0000-0000-000000000000/stdout")).status).toBe(404);
   });
 });
