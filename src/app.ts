@@ -16,6 +16,7 @@ import { authenticating } from "./access/authorized-instance.ts";
 import { callerKey } from "./access/caller.ts";
 import { agentSocketRoute } from "./agent-socket.ts";
 import { servedConfig } from "./config/served-config.ts";
+import { mendEndingError } from "./connect/ending-error.ts";
 import { reportErrors } from "./connect/report-errors.ts";
 import { serveFetch } from "./connect/serve-fetch.ts";
 import { unimplementedResponse } from "./connect/unimplemented.ts";
@@ -77,11 +78,15 @@ const handlersByEnv = new WeakMap<Env, Map<string, UniversalHandler>>();
 function rpcHandlers(env: Env): Map<string, UniversalHandler> {
   const known = handlersByEnv.get(env);
   if (known !== undefined) return known;
+  const authenticate = authenticating(env);
   const router = createConnectRouter({
     grpc: false,
     jsonOptions: { registry: ANY_TYPES },
     readMaxBytes: MAX_REQUEST_MESSAGE_BYTES,
-    requestGate: authenticating(env),
+    requestGate: async (context) => {
+      mendEndingError(context);
+      await authenticate(context);
+    },
     interceptors: [reportErrors],
   })
     .service(Capabilities, capabilitiesService(env))

@@ -80,7 +80,8 @@ class CompleteActionCache implements ActionCache {
       if (stored.every(Boolean)) return result;
     } catch (error) {
       if (!(error instanceof ConnectError && FAULTS_OF_RESULT.has(error.code))) throw error;
-      log.error({ instance: this.#instance, action: digestKey(actionDigest), error }, "a stored action result is bad");
+      // Whoever may write action results can store such a one.
+      log.warn({ instance: this.#instance, action: digestKey(actionDigest), error }, "a stored action result is bad");
     }
     // Only this one: a better one may have come meanwhile.
     await discard("an action result that can't be used", () =>

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { log } from "../log.ts";
+import { makeMessageWellFormed } from "./well-formed-message.ts";
 
 /**
  * What a client gets for an error. A ConnectError is meant for it. Anything else is a fault of ours: it is logged with an
@@ -7,6 +8,7 @@ import { log } from "../log.ts";
  */
 export function reportedError(error: unknown): ConnectError {
   if (error instanceof ConnectError) {
+    makeMessageWellFormed(error);
     // What a client did wrong is of no interest here; what went wrong behind us is.
     if (error.cause !== undefined && error.code !== Code.InvalidArgument) log.warn({ error }, "a call failed");
     return error;

@@ -1,0 +1,7 @@
+import type { Target } from "../target.ts";
+import { calls } from "./calls.ts";
+import { compressedBlobs } from "./compressed-blobs.ts";
+import { requests } from "./requests.ts";
+import { trees } from "./trees.ts";
+
+export const WORKER_TARGETS: readonly Target[] = [calls, requests, trees, compressedBlobs];
