@@ -8,6 +8,7 @@ import { applyOptionsFile } from "./options-file.ts";
 import { packageVersion } from "./package-directory.ts";
 import { startCommand } from "./start.ts";
 import { statusCommand } from "./status.ts";
+import { storeCommand } from "./store.ts";
 
 /** Runs the command line, and sets the exit code: 0, or 1 after one line on stderr that says what to put right. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -54,6 +55,7 @@ With a deployed Worker, and as many build machines as you like:
     bridgeCommand(),
     doctorCommand(),
     statusCommand(),
+    storeCommand(),
     completionCommand(),
   ];
   for (const command of commands) remex.addCommand(command.copyInheritedSettings(remex));

@@ -20,6 +20,7 @@ import type {
   ActionResultLookupsRequest,
   BeginUploadRequest,
   BlobEntry,
+  CondemnObjectsRequest,
   EndUploadRequest,
   FindByHashRequest,
   FindMissingRequest,
@@ -29,6 +30,8 @@ import type {
   InsertObjectOutcome,
   InsertObjectRequest,
   LookUpRequest,
+  ObjectRow,
+  ObjectRowsRequest,
   PutActionResultRequest,
   RecordPartRequest,
   RemoveActionResultRequest,
@@ -44,6 +47,7 @@ import { CACHE_SHARD_SCHEMA } from "./cache-shard/schema.ts";
 import { migrate } from "./migrate.ts";
 import { SavedCounters } from "./saved-counters.ts";
 import { policyOf, type ShardPolicy } from "./cache-shard/policy.ts";
+import { condemnObject, objectRows } from "./cache-shard/object-rows.ts";
 import { Spilling } from "./cache-shard/spilling.ts";
 import { Totals } from "./cache-shard/totals.ts";
 import { Upkeep } from "./cache-shard/upkeep.ts";
@@ -182,6 +186,29 @@ export class CacheShard extends DurableObject<Env> {
     return this.#serve(shard, (sql) => {
       if (!isObjectIndexed(sql, digest, uploadId)) return null;
       this.#totals.add(removeBlobs(sql, this.#deletions, [digest], Date.now() + DELETION_GRACE_MS));
+      return null;
+    });
+  }
+
+  /** What the index says of R2 objects, in the order of their hashes. */
+  objectRows({ shard, digestFunction, afterHash, limit }: ObjectRowsRequest): ShardReply<ObjectRow[]> {
+    return this.#serve(shard, (sql) => objectRows(sql, digestFunction, afterHash, limit));
+  }
+
+  /** The positions of those objects to which nothing refers. They are put on the list of deletions. */
+  condemnObjects({ shard, objects, dryRun }: CondemnObjectsRequest): ShardReply<number[]> {
+    const dueMs = Date.now() + DELETION_GRACE_MS;
+    return this.#serve(shard, (sql) =>
+      objects.flatMap(({ digest, uploadId }, position) =>
+        condemnObject(sql, this.#deletions, digest, uploadId, dueMs, !dryRun) ? [position] : [],
+      ),
+    );
+  }
+
+  /** Counts what the shard holds anew. An earlier version that ran for a while may have changed it, and not its totals. */
+  recount({ shard }: ShardRequest): ShardReply<null> {
+    return this.#serve(shard, () => {
+      this.#totals.recount();
       return null;
     });
   }

@@ -35,6 +35,7 @@ import { capabilitiesService } from "./services/capabilities.ts";
 import { contentAddressableStorageService } from "./services/content-addressable-storage.ts";
 import { executionService } from "./services/execution.ts";
 import { operationsService } from "./services/operations.ts";
+import { storeRoutes } from "./stores/routes.ts";
 
 /** Everything that the Worker answers. */
 export const app = new Hono<{ Bindings: Env }>();
@@ -52,6 +53,8 @@ app.get("/readyz", async (c) => {
 app.get("/v1/instances/:instance/agent", agentSocketRoute);
 
 app.route("/", metricsRoutes);
+
+app.route("/", storeRoutes);
 
 app.post("/google.bytestream.ByteStream/Read", (c, next) => serveRead(c.env, c.req.raw) ?? next());
 

@@ -57,6 +57,26 @@ export interface DigestKey {
   readonly sizeBytes: number;
 }
 
+/** A blob that is an R2 object, of a digest function that is known. */
+export interface ObjectRow {
+  readonly hash: string;
+  readonly sizeBytes: number;
+  readonly uploadId: string;
+}
+
+export interface ObjectRowsRequest extends ShardRequest {
+  readonly digestFunction: number;
+  /** Hex; "" for the first. */
+  readonly afterHash: string;
+  readonly limit: number;
+}
+
+export interface CondemnObjectsRequest extends ShardRequest {
+  readonly objects: readonly { readonly digest: DigestKey; readonly uploadId: string }[];
+  /** Look only. */
+  readonly dryRun: boolean;
+}
+
 export interface FindMissingRequest {
   readonly shard: ShardIdentity;
   readonly batches: readonly DigestsJson[];

@@ -83,6 +83,20 @@ export class Totals {
     }, SAVE_DELAY_MS);
   }
 
+  /** Counts everything anew. To be called in a transaction. */
+  recount(): void {
+    const counted = this.#count();
+    const difference = (name: keyof Amounts) => counted[name] - this.#amounts[name];
+    this.add({
+      inlineBlobs: difference("inlineBlobs"),
+      inlineBytes: difference("inlineBytes"),
+      objectBlobs: difference("objectBlobs"),
+      objectBytes: difference("objectBytes"),
+      actionResults: difference("actionResults"),
+      actionResultBytes: difference("actionResultBytes"),
+    });
+  }
+
   #save(): void {
     const { sql } = this.#storage;
     const amounts = JSON.stringify(this.#amounts);

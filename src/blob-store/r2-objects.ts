@@ -8,7 +8,7 @@ import { log } from "../log.ts";
 import type { BlobRange } from "./blob-store.ts";
 import type { ObjectReads } from "./object-reads.ts";
 import { SourceEndedError } from "../bytes/fixed-length.ts";
-import { formatObjectKey } from "./object-key.ts";
+import { formatObjectKey, objectKeyPrefix, parseObjectKey } from "./object-key.ts";
 
 /** R2's own codes, which end the messages of its errors in parentheses. */
 const CHECKSUM_MISMATCH = "(10037)";
@@ -26,6 +26,13 @@ export class NoSuchUploadError extends Error {
 
 /** R2 deletes so many objects in one call. */
 export const MAX_DELETED_TOGETHER = 1000;
+
+/** An object as R2 has it. */
+export interface StoredObject {
+  readonly digest: Digest;
+  readonly uploadId: string;
+  readonly uploadedMs: number;
+}
 
 /** The blobs of a store that are R2 objects, each under the key of its upload (`object-key.ts`). */
 export class R2Objects implements ObjectReads {
@@ -78,6 +85,31 @@ export class R2Objects implements ObjectReads {
   /** The object's size in bytes, or undefined if there is no such object. */
   async size(digest: Digest, uploadId: string): Promise<number | undefined> {
     return (await this.#ask("head", digest, () => this.#bucket.head(this.#key(digest, uploadId))))?.size;
+  }
+
+  /**
+   * The objects of one digest function whose hashes come after one, in the order of their keys.
+   * @param limit up to 1,000
+   * @returns `truncated` if there are more; keys that Remex has not made are left out, and counted
+   */
+  async list(
+    digestFunction: DigestFunction,
+    afterHash: string,
+    limit: number,
+  ): Promise<{ readonly objects: readonly StoredObject[]; readonly foreign: number; readonly truncated: boolean }> {
+    const prefix = `${objectKeyPrefix(this.#store)}${digestFunction.name}/`;
+    // The character comes after all that may follow a hash in a key.
+    const startAfter = afterHash === "" ? {} : { startAfter: `${prefix}${afterHash}~` };
+    const listing = withinTime(this.#bucket.list({ prefix, limit, ...startAfter }), () => `R2 list of ${prefix}`);
+    const { objects, truncated } = await listing.catch((error: unknown) => {
+      if (error instanceof ConnectError) throw error;
+      throw unavailableError(`R2 list of ${prefix} failed; try again`, RETRY_AFTER_MS, error);
+    });
+    const parsed = objects.flatMap(({ key, uploaded }) => {
+      const named = parseObjectKey(this.#store, key);
+      return named === undefined ? [] : [{ ...named, uploadedMs: uploaded.getTime() }];
+    });
+    return { objects: parsed, foreign: objects.length - parsed.length, truncated };
   }
 
   /** Begins a multipart upload. Returns R2's id for it. */

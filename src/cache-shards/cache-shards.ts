@@ -7,6 +7,7 @@ import type {
   DigestKey,
   DigestsJson,
   InsertObjectOutcome,
+  ObjectRow,
   ShardIdentity,
   ShardReply,
   ShardStanding,
@@ -187,6 +188,49 @@ export class CacheShards {
   async standings(): Promise<ShardStanding[]> {
     const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
     return Promise.all(indexes.map((index) => this.#call(index, (stub, shard) => stub.standing({ shard }))));
+  }
+
+  /** Lets each shard count anew what it holds. */
+  async recount(): Promise<void> {
+    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
+    await Promise.all(indexes.map((index) => this.#call(index, (stub, shard) => stub.recount({ shard }))));
+  }
+
+  /**
+   * What the index says of the R2 objects of one digest function whose hashes come after one, in order.
+   * @param limit how many each shard tells; `upToHash` is undefined if that is all
+   */
+  async objectRows(
+    digestFunction: DigestFunction,
+    afterHash: string,
+    limit: number,
+  ): Promise<{ readonly rows: readonly ObjectRow[]; readonly upToHash: string | undefined }> {
+    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
+    const request = { digestFunction: digestFunction.value, afterHash, limit };
+    const pages = await Promise.all(
+      indexes.map((index) => this.#call(index, (stub, shard) => stub.objectRows({ shard, ...request }))),
+    );
+    const ends = pages.flatMap((page) => (page.length < limit ? [] : (page.at(-1)?.hash ?? [])));
+    const upToHash = ends.sort().at(0);
+    const rows = pages.flat().filter(({ hash }) => upToHash === undefined || hash <= upToHash);
+    return { rows: rows.sort((a, b) => (a.hash < b.hash ? -1 : 1)), upToHash };
+  }
+
+  /** Those of the objects to which nothing refers; they are put on the list of deletions, if it is no dry run. */
+  async condemnObjects<T extends { readonly digest: Digest; readonly uploadId: string }>(
+    objects: readonly T[],
+    dryRun: boolean,
+  ): Promise<T[]> {
+    const condemned = await Promise.all(
+      this.#byShard(objects, ({ digest }) => digest).map(async ([index, members]) => {
+        const keys = members.map(({ item }) => ({ digest: toKey(item.digest), uploadId: item.uploadId }));
+        const positions = await this.#call(index, (stub, shard) =>
+          stub.condemnObjects({ shard, objects: keys, dryRun }),
+        );
+        return members.flatMap(({ item }, position) => (positions.includes(position) ? [item] : []));
+      }),
+    );
+    return condemned.flat();
   }
 
   async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array): Promise<void> {

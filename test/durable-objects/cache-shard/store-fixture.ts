@@ -8,11 +8,12 @@ export const MIB = 1 << 20;
 export const instanceName = "main";
 
 /** A configuration whose only store is as `store` says, with one shard if it is not said else. */
-export function configOf(store: object = {}): string {
+export function configOf(store: object = {}, more: object = {}): string {
   return JSON.stringify({
     stores: { MAIN_STORE: { shards: 1, ...store } },
     schedulers: { MAIN_SCHEDULER: {} },
     services: { execution: [{ instance_name: instanceName, scheduler: "MAIN_SCHEDULER", cas_store: "MAIN_STORE" }] },
+    ...more,
   });
 }
 

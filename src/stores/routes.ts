@@ -1,0 +1,61 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Hono } from "hono";
+import { z } from "zod";
+import { R2Objects } from "../blob-store/r2-objects.ts";
+import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import { digestFunctionByName } from "../digest/digest-function.ts";
+import type { Env } from "../env.ts";
+import { CHECK_START, type CheckPlace, checkPart } from "./check-store.ts";
+import { operatedStore } from "./operated-store.ts";
+
+/** What `remex store` asks for. Each needs the role `operator` on every instance that uses the store. */
+export const storeRoutes = new Hono<{ Bindings: Env }>();
+
+const checkRequestSchema = z.strictObject({
+  /** What the part before has answered as `next`; left out for the first. */
+  after: z.string().optional(),
+  dry_run: z.boolean(),
+  grace_s: z.number().nonnegative(),
+  /** How many objects, and how many rows of each shard, are read for one part. */
+  part_size: z.int().min(1).max(1000).default(1000),
+});
+
+storeRoutes.post("/v1/stores/:store/check", async (c) => {
+  const store = c.req.param("store");
+  const config = await operatedStore(c.env, c.req.raw.headers, store);
+  const {
+    after,
+    dry_run: dryRun,
+    grace_s: graceS,
+    part_size: partSize,
+  } = await parsedBody(c.req.raw, checkRequestSchema);
+  const shards = openCacheShards(c.env, store, config);
+  if (after === undefined && !dryRun) await shards.recount();
+  const { next, ...found } = await checkPart(shards, new R2Objects(c.env.CAS, store), parsePlace(after), {
+    store,
+    dryRun,
+    partSize,
+    uploadedBeforeMs: Date.now() - graceS * 1000,
+  });
+  return c.json({ ...found, next: next === undefined ? null : `${next.digestFunction.name}/${next.afterHash}` });
+});
+
+async function parsedBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
+  let body: unknown;
+  try {
+    body = await request.json();
+  } catch {
+    throw new ConnectError("the body is no JSON", Code.InvalidArgument);
+  }
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw new ConnectError(`the body is not as expected: ${z.prettifyError(parsed.error)}`, Code.InvalidArgument);
+}
+
+function parsePlace(text: string | undefined): CheckPlace {
+  if (text === undefined) return CHECK_START;
+  const [name = "", afterHash = ""] = text.split("/");
+  const digestFunction = digestFunctionByName(name);
+  if (digestFunction !== undefined && /^[0-9a-f]*$/.test(afterHash)) return { digestFunction, afterHash };
+  throw new ConnectError(`"${text.slice(0, 256)}" is no place that a check has answered`, Code.InvalidArgument);
+}
