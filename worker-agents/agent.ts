@@ -152,6 +152,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
           ...identity,
           leaseIds: leaseIds(),
           cachedInputRoots: inputRoots.whole().map(digestToWire),
+          cache: files.usage,
           draining: signal.aborted || unwilling() !== undefined,
         }),
         onWelcome,

@@ -197,7 +197,10 @@ export class AgentConversations {
   }
 
   #result(agentId: string, result: LeaseResult): void {
-    const { leaseId } = result;
+    const { cache, leaseId } = result;
+    const hello = this.#hellos.get(agentId);
+    // Worth no row: it only informs, and the next result or Hello says it again.
+    if (cache !== undefined && hello !== undefined) hello.cache = cache;
     const executionId = this.#runningExecution(agentId, leaseId);
     const snapshot = executionId === undefined ? undefined : this.#parts.scheduler.snapshot(executionId);
     const { message, outcome, response } = leaseReport(result, {

@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { CacheUsage } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
 import {
   type KnownExecution,
@@ -40,8 +41,8 @@ export interface ExecutionsOverview {
 export interface AgentInspection extends AgentLoad {
   readonly version: string;
   readonly properties: readonly { readonly name: string; readonly value: string }[];
-  /** How many input roots it had whole in its cache when it connected. */
-  readonly cachedInputRoots: number;
+  /** What its cache of input files holds, by its last word; undefined if it doesn't say. */
+  readonly cache?: { readonly files: number; readonly bytes: number; readonly maxBytes: number };
 }
 
 export interface InspectionParts {
@@ -105,7 +106,7 @@ export class Inspection {
         lastHeardMs: Math.max(load.lastHeardMs, agents.lastHeartbeatMs(load.id) ?? 0),
         version: hello?.version ?? "",
         properties: (hello?.platform?.properties ?? []).map(({ name, value }) => ({ name, value })),
-        cachedInputRoots: hello?.cachedInputRoots.length ?? 0,
+        ...(hello?.cache && { cache: cacheUsage(hello.cache) }),
       };
     });
   }
@@ -129,6 +130,10 @@ export class Inspection {
 
 function serialized(executions: KnownExecution[]): Uint8Array {
   return toBinary(KnownExecutionsSchema, create(KnownExecutionsSchema, { executions }));
+}
+
+function cacheUsage({ bytes, files, maxBytes }: CacheUsage): NonNullable<AgentInspection["cache"]> {
+  return { files: Number(files), bytes: Number(bytes), maxBytes: Number(maxBytes) };
 }
 
 function waitingMessage({ active, agents, ahead, mismatch = "", refusedAtMs }: Waiting) {

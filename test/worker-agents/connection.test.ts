@@ -228,7 +228,10 @@ describe("a draining agent", () => {
     const { connection: third, hello: willing } = await peer.welcomed();
     expect(willing.draining).toBe(false);
     third.lease(leaseOf(peer, { command: shell("true") }));
-    expect((await third.result()).outcome).toBe(Outcome.COMPLETED);
+    const { cache, outcome: last } = await third.result();
+    expect(last).toBe(Outcome.COMPLETED);
+    expect(cache).toMatchObject({ files: 0n, bytes: 0n });
+    expect(cache?.maxBytes).toBeGreaterThan(0n);
   });
 
   it("stops at once when it is killed", async () => {

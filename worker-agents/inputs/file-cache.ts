@@ -1,7 +1,9 @@
 import { lstatSync } from "node:fs";
 import { chmod, constants, copyFile, mkdir, rename, rm, utimes } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
+import type { CacheUsageSchema } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { digestKey, type Digest } from "../../src/digest/digest.ts";
 import type { TakeBlob } from "../blobs/fetch-blobs.ts";
 import { forEachConcurrently } from "../concurrency.ts";
@@ -71,6 +73,12 @@ export class FileCache {
     cache.#trim();
     options.logger.debug({ files: cache.#entries.size, bytes: cache.#totalBytes }, "opened the cache of input files");
     return cache;
+  }
+
+  /** What it holds, as the object is told. */
+  get usage(): MessageInitShape<typeof CacheUsageSchema> {
+    const { maxBytes } = this.#options;
+    return { files: BigInt(this.#entries.size), bytes: BigInt(this.#totalBytes), maxBytes: BigInt(maxBytes) };
   }
 
   /** Pins to be released when what they hold has been used. */

@@ -99,6 +99,7 @@ export async function executeLease(
     return create(LeaseResultSchema, {
       leaseId: lease.leaseId,
       actionResult,
+      cache: machine.files.usage,
       ...(end.timedOut
         ? { outcome: Outcome.TIMED_OUT, status: timedOut(commandTimeoutMs(lease, machine)) }
         : { outcome: Outcome.COMPLETED }),

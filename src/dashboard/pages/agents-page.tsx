@@ -2,7 +2,7 @@ import { mayOn } from "../../access/caller.ts";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type AgentView, instanceAgents, requestDrain } from "../known-executions.ts";
 import { type PageContext, renderPage, visitInstance, visitorName } from "../page.tsx";
-import { countText, durationText } from "../parts/text.ts";
+import { countText, durationText, numberText, sizeText } from "../parts/text.ts";
 import { agentsPath, operationPath } from "../paths.ts";
 
 /** How many of an agent's actions are linked. */
@@ -54,7 +54,7 @@ interface AgentProps {
 }
 
 function Agent({ agent, instanceName, mayDrain, nowMs }: AgentProps) {
-  const { cachedInputRoots, connected, draining, id, lastHeardMs, leases, maxActions, name, running, version } = agent;
+  const { cache, connected, draining, id, lastHeardMs, leases, maxActions, name, running, version } = agent;
   const heardMs = nowMs - lastHeardMs;
   return (
     <li class="card agent">
@@ -84,6 +84,7 @@ function Agent({ agent, instanceName, mayDrain, nowMs }: AgentProps) {
           of={resource.capacityMilli / 1000}
         />
       ))}
+      {cache !== undefined && <Load label="Cache" used={cache.bytes} of={cache.maxBytes} text={sizeText} />}
       {running.length > 0 && (
         <p class="running">
           Runs{" "}
@@ -100,8 +101,8 @@ function Agent({ agent, instanceName, mayDrain, nowMs }: AgentProps) {
       )}
       <p class="quiet">
         {version !== "" && `Version ${version} · `}
-        {connected && `heard ${heardMs < 1000 ? "now" : `${durationText(heardMs)} ago`} · `}
-        {countText(cachedInputRoots, "input tree")} in its cache when it connected
+        {`heard ${heardMs < 1000 ? "now" : `${durationText(heardMs)} ago`}`}
+        {cache !== undefined && ` · ${countText(cache.files, "file")} in its cache`}
       </p>
       <ul class="tags">
         {agent.properties.map((property) => (
@@ -114,15 +115,23 @@ function Agent({ agent, instanceName, mayDrain, nowMs }: AgentProps) {
   );
 }
 
+interface LoadProps {
+  readonly label: string;
+  readonly used: number;
+  /** Undefined for as much as there is. */
+  readonly of: number | undefined;
+  readonly text?: (amount: number) => string;
+}
+
 /** How much of something is in use, in numbers and as a bar. */
-function Load({ label, of, used }: { readonly label: string; readonly used: number; readonly of: number | undefined }) {
+function Load({ label, of, text = numberText, used }: LoadProps) {
   const share = of === undefined || of === 0 ? 0 : Math.min(used / of, 1);
   return (
     <div class="load">
       <span>{label}</span>
       <span class="number">
-        {used.toLocaleString("en-US")}
-        {of === undefined ? "" : ` of ${of.toLocaleString("en-US")}`}
+        {text(used)}
+        {of === undefined ? "" : ` of ${text(of)}`}
       </span>
       <svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">
         <rect class="track-full" x="0" y="3" width="1000" height="4" />

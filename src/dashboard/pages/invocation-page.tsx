@@ -8,7 +8,7 @@ import { isRefresh, type PageContext, renderPage, visitInstance, visitorName } f
 import { BuildChart } from "../parts/build-chart.tsx";
 import { ActionName, ExecutionTable } from "../parts/execution-table.tsx";
 import { type Figure, Figures } from "../parts/figures.tsx";
-import { countText, dollarText, durationText, shareText } from "../parts/text.ts";
+import { countText, dollarText, durationText, numberText, shareText } from "../parts/text.ts";
 import { Time } from "../parts/time.tsx";
 
 /** So many actions of a build are looked at, and so many of each list are shown. */
@@ -96,8 +96,8 @@ function figuresOf(executions: readonly ExecutionView[], cacheHits: number, nowM
   const failed = executions.filter(({ state }) => state === "failed" || state === "refused").length;
   const actions = executions.length + cacheHits;
   return [
-    { label: "Actions", value: actions.toLocaleString("en-US") },
-    { label: "Executed", value: executions.length.toLocaleString("en-US"), note: failed > 0 ? `${failed} failed` : "" },
+    { label: "Actions", value: numberText(actions) },
+    { label: "Executed", value: numberText(executions.length), note: failed > 0 ? `${failed} failed` : "" },
     { label: "Found in the cache", value: shareText(cacheHits / actions), note: countText(cacheHits, "hit") },
     ...(executions.length === 0
       ? []
@@ -200,7 +200,7 @@ function Cost({ cacheHits, executions, inlineMaxBytes }: CostProps) {
           {lines.map(({ item, perUnit, usdPerMillion }) => (
             <tr>
               <th scope="row">{item}</th>
-              <td class="number">{Math.ceil(perUnit).toLocaleString("en-US")}</td>
+              <td class="number">{numberText(Math.ceil(perUnit))}</td>
               <td class="number">{dollarText(usdPerMillion / 1e6)}</td>
               <td class="bar-cell">
                 <svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">

@@ -1,5 +1,5 @@
 import type { Overview } from "../known-executions.ts";
-import { durationText } from "./text.ts";
+import { durationText, numberText } from "./text.ts";
 
 export interface Figure {
   readonly label: string;
@@ -37,11 +37,11 @@ export function numbersOf({ metrics }: Overview, nowMs = Date.now()): Figure[] {
   return [
     {
       label: "Queued",
-      value: queued.toLocaleString("en-US"),
+      value: numberText(queued),
       note: queued > 0 ? `oldest ${durationText(nowMs - oldestMs)}` : "",
     },
-    { label: "Running", value: sum(groups.map((group) => group.active)).toLocaleString("en-US") },
-    { label: "Free slots", value: sum(agents.map(({ freeSlots }) => freeSlots)).toLocaleString("en-US") },
+    { label: "Running", value: numberText(sum(groups.map((group) => group.active))) },
+    { label: "Free slots", value: numberText(sum(agents.map(({ freeSlots }) => freeSlots))) },
     { label: "Agents", value: String(most("connected")), note: draining > 0 ? `${draining} draining` : "" },
   ];
 }

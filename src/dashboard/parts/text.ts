@@ -30,9 +30,14 @@ export function sizeText(sizeBytes: number): string {
   return `${size.toFixed(size < 100 ? 1 : 0)} ${unit}`;
 }
 
+/** `1,204`. */
+export function numberText(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
 /** `1 action`, `1,204 actions`. */
 export function countText(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
+  return `${numberText(count)} ${count === 1 ? one : many}`;
 }
 
 /** `79 %`, and `<1 %` for what is not nothing. */

@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { expect, test, vi } from "vitest";
 import { LOCAL_WORKER } from "../../../cli/local-worker.ts";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { KnownExecutionsSchema, OperationInspectionSchema } from "../../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { callMethod } from "../call-method.ts";
 import { useInstance } from "./instance-fixture.ts";
@@ -108,8 +109,15 @@ async function worn(): Promise<unknown> {
 }
 
 test("an agent that is drained gets nothing more until it says that it takes work again", async () => {
-  const agent = await instance.connect("worn", { version: "1.2.3" });
-  await expect(worn()).resolves.toMatchObject({ name: "worn", version: "1.2.3", draining: false, leases: 0 });
+  const cache = { files: 3n, bytes: 4000n, maxBytes: 5000n };
+  const agent = await instance.connect("worn", { version: "1.2.3", cache });
+  await expect(worn()).resolves.toMatchObject({
+    name: "worn",
+    version: "1.2.3",
+    draining: false,
+    leases: 0,
+    cache: { bytes: 4000 },
+  });
   await expect(call("requestDrain", "nobody", true)).resolves.toBe(false);
   await expect(call("requestDrain", agent.id, true)).resolves.toBe(true);
   await expect(agent.next("drain")).resolves.toMatchObject({ draining: true });
@@ -120,6 +128,8 @@ test("an agent that is drained gets nothing more until it says that it takes wor
   await expect(call("requestDrain", agent.id, false)).resolves.toBe(true);
   await expect(agent.next("drain")).resolves.toMatchObject({ draining: false });
   agent.send({ case: "hello", value: { agentId: agent.id, name: agent.id, maxActions: 1 } });
-  agent.complete((await agent.next("lease")).leaseId);
+  const { leaseId } = await agent.next("lease");
+  agent.end(leaseId, { outcome: Outcome.COMPLETED, actionResult: {}, cache: { ...cache, bytes: 4500n } });
   await stream.response();
+  await expect(worn()).resolves.toMatchObject({ cache: { files: 3, bytes: 4500, maxBytes: 5000 } });
 });

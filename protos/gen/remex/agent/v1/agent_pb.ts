@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file remex/agent/v1/agent.proto.
  */
 export const file_remex_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiqAIKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSAASLQoGb3V0cHV0GAUgASgLMhsucmVtZXguYWdlbnQudjEuT3V0cHV0Q2h1bmtIABIsCghjYXBhY2l0eRgGIAEoCzIYLnJlbWV4LmFnZW50LnYxLkNhcGFjaXR5SABCCQoHbWVzc2FnZSLJAgoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SAASNwoOb3V0cHV0X3JlcXVlc3QYBSABKAsyHS5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0SAASLQoFZHJhaW4YBiABKAsyHC5yZW1leC5hZ2VudC52MS5EcmFpblJlcXVlc3RIAEIJCgdtZXNzYWdlIpACCgVIZWxsbxIQCghhZ2VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSOwoIcGxhdGZvcm0YBCABKAsyKS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtEhMKC21heF9hY3Rpb25zGAUgASgFEhEKCWxlYXNlX2lkcxgGIAMoCRJDChJjYWNoZWRfaW5wdXRfcm9vdHMYByADKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIQCghkcmFpbmluZxgIIAEoCBIaChJyZXBsYWNlZF9hZ2VudF9pZHMYCSADKAkiiAEKB1dlbGNvbWUSNQoSaGVhcnRiZWF0X2ludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjEKDndvcmtlcl90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC3NoYXJkX2NvdW50GAMgASgFItQCCgVMZWFzZRIQCghsZWFzZV9pZBgBIAEoCRIVCg1pbnN0YW5jZV9uYW1lGAIgASgJEk4KD2RpZ2VzdF9mdW5jdGlvbhgDIAEoDjI1LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0RnVuY3Rpb24uVmFsdWUSPgoNYWN0aW9uX2RpZ2VzdBgEIAEoCzInLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRGlnZXN0Eg4KBmFjdGlvbhgFIAEoDBIPCgdjb21tYW5kGAYgASgMEioKB3RpbWVvdXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHYXR0ZW1wdBgIIAEoBRI0ChBxdWV1ZWRfdGltZXN0YW1wGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKNAgoNTGVhc2VQcm9ncmVzcxIQCghsZWFzZV9pZBgBIAEoCRIyCgVwaGFzZRgCIAEoDjIjLnJlbWV4LmFnZW50LnYxLkxlYXNlUHJvZ3Jlc3MuUGhhc2USSQoIbWV0YWRhdGEYAyABKAsyNy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkV4ZWN1dGVkQWN0aW9uTWV0YWRhdGEiawoFUGhhc2USFQoRUEhBU0VfVU5TUEVDSUZJRUQQABIZChVQSEFTRV9GRVRDSElOR19JTlBVVFMQARITCg9QSEFTRV9FWEVDVVRJTkcQAhIbChdQSEFTRV9VUExPQURJTkdfT1VUUFVUUxADIqwECgtMZWFzZVJlc3VsdBIQCghsZWFzZV9pZBgBIAEoCRI0CgdvdXRjb21lGAIgASgOMiMucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHQuT3V0Y29tZRJECg1hY3Rpb25fcmVzdWx0GAMgASgLMi0uYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5BY3Rpb25SZXN1bHQSIgoGc3RhdHVzGAQgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMSQAoLc2VydmVyX2xvZ3MYBSADKAsyKy5yZW1leC5hZ2VudC52MS5MZWFzZVJlc3VsdC5TZXJ2ZXJMb2dzRW50cnkaWwoPU2VydmVyTG9nc0VudHJ5EgsKA2tleRgBIAEoCRI3CgV2YWx1ZRgCIAEoCzIoLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuTG9nRmlsZToCOAEiywEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhUKEU9VVENPTUVfQ09NUExFVEVEEAESFQoRT1VUQ09NRV9USU1FRF9PVVQQAhITCg9PVVRDT01FX1JFRlVTRUQQAxIiCh5PVVRDT01FX0lORlJBU1RSVUNUVVJFX0ZBSUxVUkUQBBIXChNPVVRDT01FX0hBTkRFRF9CQUNLEAUSFQoRT1VUQ09NRV9DQU5DRUxMRUQQBhIQCgxPVVRDT01FX0JVU1kQByIHCgVEcmFpbiIgCgxEcmFpblJlcXVlc3QSEAoIZHJhaW5pbmcYASABKAgiZQoIQ2FwYWNpdHkSEwoLbWF4X2FjdGlvbnMYASABKAUSRAoIbWluaW11bXMYAiADKAsyMi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtLlByb3BlcnR5ItIBCg1PdXRwdXRSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSEAoIbGVhc2VfaWQYAiABKAkSNAoGc3RyZWFtGAMgASgOMiQucmVtZXguYWdlbnQudjEuT3V0cHV0UmVxdWVzdC5TdHJlYW0SDgoGb2Zmc2V0GAQgASgDEg0KBWxpbWl0GAUgASgFIkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACIkwKC091dHB1dENodW5rEhIKCnJlcXVlc3RfaWQYASABKAkSDAoEZGF0YRgCIAEoDBILCgNlbmQYAyABKAgSDgoGb2Zmc2V0GAQgASgDIi8KC0NhbmNlbExlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIpChVSZXN1bHRBY2tub3dsZWRnZW1lbnQSEAoIbGVhc2VfaWQYASABKAliBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiqAIKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSAASLQoGb3V0cHV0GAUgASgLMhsucmVtZXguYWdlbnQudjEuT3V0cHV0Q2h1bmtIABIsCghjYXBhY2l0eRgGIAEoCzIYLnJlbWV4LmFnZW50LnYxLkNhcGFjaXR5SABCCQoHbWVzc2FnZSLJAgoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SAASNwoOb3V0cHV0X3JlcXVlc3QYBSABKAsyHS5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0SAASLQoFZHJhaW4YBiABKAsyHC5yZW1leC5hZ2VudC52MS5EcmFpblJlcXVlc3RIAEIJCgdtZXNzYWdlIrsCCgVIZWxsbxIQCghhZ2VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSOwoIcGxhdGZvcm0YBCABKAsyKS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtEhMKC21heF9hY3Rpb25zGAUgASgFEhEKCWxlYXNlX2lkcxgGIAMoCRJDChJjYWNoZWRfaW5wdXRfcm9vdHMYByADKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIQCghkcmFpbmluZxgIIAEoCBIaChJyZXBsYWNlZF9hZ2VudF9pZHMYCSADKAkSKQoFY2FjaGUYCiABKAsyGi5yZW1leC5hZ2VudC52MS5DYWNoZVVzYWdlIj0KCkNhY2hlVXNhZ2USDQoFZmlsZXMYASABKAMSDQoFYnl0ZXMYAiABKAMSEQoJbWF4X2J5dGVzGAMgASgDIogBCgdXZWxjb21lEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg53b3JrZXJfdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzaGFyZF9jb3VudBgDIAEoBSLUAgoFTGVhc2USEAoIbGVhc2VfaWQYASABKAkSFQoNaW5zdGFuY2VfbmFtZRgCIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAyABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYBCABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBSABKAwSDwoHY29tbWFuZBgGIAEoDBIqCgd0aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB2F0dGVtcHQYCCABKAUSNAoQcXVldWVkX3RpbWVzdGFtcBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijQIKDUxlYXNlUHJvZ3Jlc3MSEAoIbGVhc2VfaWQYASABKAkSMgoFcGhhc2UYAiABKA4yIy5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzLlBoYXNlEkkKCG1ldGFkYXRhGAMgASgLMjcuYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5FeGVjdXRlZEFjdGlvbk1ldGFkYXRhImsKBVBoYXNlEhUKEVBIQVNFX1VOU1BFQ0lGSUVEEAASGQoVUEhBU0VfRkVUQ0hJTkdfSU5QVVRTEAESEwoPUEhBU0VfRVhFQ1VUSU5HEAISGwoXUEhBU0VfVVBMT0FESU5HX09VVFBVVFMQAyLXBAoLTGVhc2VSZXN1bHQSEAoIbGVhc2VfaWQYASABKAkSNAoHb3V0Y29tZRgCIAEoDjIjLnJlbWV4LmFnZW50LnYxLkxlYXNlUmVzdWx0Lk91dGNvbWUSRAoNYWN0aW9uX3Jlc3VsdBgDIAEoCzItLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuQWN0aW9uUmVzdWx0EiIKBnN0YXR1cxgEIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEkAKC3NlcnZlcl9sb2dzGAUgAygLMisucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHQuU2VydmVyTG9nc0VudHJ5EikKBWNhY2hlGAYgASgLMhoucmVtZXguYWdlbnQudjEuQ2FjaGVVc2FnZRpbCg9TZXJ2ZXJMb2dzRW50cnkSCwoDa2V5GAEgASgJEjcKBXZhbHVlGAIgASgLMiguYnVpbGQuYmF6ZWwucmVtb3RlLmV4ZWN1dGlvbi52Mi5Mb2dGaWxlOgI4ASLLAQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9DT01QTEVURUQQARIVChFPVVRDT01FX1RJTUVEX09VVBACEhMKD09VVENPTUVfUkVGVVNFRBADEiIKHk9VVENPTUVfSU5GUkFTVFJVQ1RVUkVfRkFJTFVSRRAEEhcKE09VVENPTUVfSEFOREVEX0JBQ0sQBRIVChFPVVRDT01FX0NBTkNFTExFRBAGEhAKDE9VVENPTUVfQlVTWRAHIgcKBURyYWluIiAKDERyYWluUmVxdWVzdBIQCghkcmFpbmluZxgBIAEoCCJlCghDYXBhY2l0eRITCgttYXhfYWN0aW9ucxgBIAEoBRJECghtaW5pbXVtcxgCIAMoCzIyLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuUGxhdGZvcm0uUHJvcGVydHki0gEKDU91dHB1dFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRI0CgZzdHJlYW0YAyABKA4yJC5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0LlN0cmVhbRIOCgZvZmZzZXQYBCABKAMSDQoFbGltaXQYBSABKAUiRgoGU3RyZWFtEhYKElNUUkVBTV9VTlNQRUNJRklFRBAAEhEKDVNUUkVBTV9TVERPVVQQARIRCg1TVFJFQU1fU1RERVJSEAIiTAoLT3V0cHV0Q2h1bmsSEgoKcmVxdWVzdF9pZBgBIAEoCRIMCgRkYXRhGAIgASgMEgsKA2VuZBgDIAEoCBIOCgZvZmZzZXQYBCABKAMiLwoLQ2FuY2VsTGVhc2USEAoIbGVhc2VfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIikKFVJlc3VsdEFja25vd2xlZGdlbWVudBIQCghsZWFzZV9pZBgBIAEoCWIGcHJvdG8z", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * @generated from message remex.agent.v1.AgentMessage
@@ -208,6 +208,11 @@ export type Hello = Message<"remex.agent.v1.Hello"> & {
    * @generated from field: repeated string replaced_agent_ids = 9;
    */
   replacedAgentIds: string[];
+
+  /**
+   * @generated from field: remex.agent.v1.CacheUsage cache = 10;
+   */
+  cache?: CacheUsage | undefined;
 };
 
 /**
@@ -216,6 +221,37 @@ export type Hello = Message<"remex.agent.v1.Hello"> & {
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
   messageDesc(file_remex_agent_v1_agent, 2);
+
+/**
+ * What the agent's cache of input files holds.
+ *
+ * @generated from message remex.agent.v1.CacheUsage
+ */
+export type CacheUsage = Message<"remex.agent.v1.CacheUsage"> & {
+  /**
+   * @generated from field: int64 files = 1;
+   */
+  files: bigint;
+
+  /**
+   * @generated from field: int64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * The least recently used files go when there are more bytes than this.
+   *
+   * @generated from field: int64 max_bytes = 3;
+   */
+  maxBytes: bigint;
+};
+
+/**
+ * Describes the message remex.agent.v1.CacheUsage.
+ * Use `create(CacheUsageSchema)` to create a new message.
+ */
+export const CacheUsageSchema: GenMessage<CacheUsage> = /*@__PURE__*/
+  messageDesc(file_remex_agent_v1_agent, 3);
 
 /**
  * The object's answer to Hello.
@@ -249,7 +285,7 @@ export type Welcome = Message<"remex.agent.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 3);
+  messageDesc(file_remex_agent_v1_agent, 4);
 
 /**
  * One action to run, once.
@@ -317,7 +353,7 @@ export type Lease = Message<"remex.agent.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 4);
+  messageDesc(file_remex_agent_v1_agent, 5);
 
 /**
  * Where a lease stands. Sent when a phase has lasted about 100 ms: most actions are short, and each message costs. So a
@@ -349,7 +385,7 @@ export type LeaseProgress = Message<"remex.agent.v1.LeaseProgress"> & {
  * Use `create(LeaseProgressSchema)` to create a new message.
  */
 export const LeaseProgressSchema: GenMessage<LeaseProgress> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 5);
+  messageDesc(file_remex_agent_v1_agent, 6);
 
 /**
  * @generated from enum remex.agent.v1.LeaseProgress.Phase
@@ -380,7 +416,7 @@ export enum LeaseProgress_Phase {
  * Describes the enum remex.agent.v1.LeaseProgress.Phase.
  */
 export const LeaseProgress_PhaseSchema: GenEnum<LeaseProgress_Phase> = /*@__PURE__*/
-  enumDesc(file_remex_agent_v1_agent, 5, 0);
+  enumDesc(file_remex_agent_v1_agent, 6, 0);
 
 /**
  * The end of a lease. The agent keeps it, and sends it again after each reconnect, until it is acknowledged.
@@ -418,6 +454,13 @@ export type LeaseResult = Message<"remex.agent.v1.LeaseResult"> & {
    * @generated from field: map<string, build.bazel.remote.execution.v2.LogFile> server_logs = 5;
    */
   serverLogs: { [key: string]: LogFile };
+
+  /**
+   * As it is now. It is only shown to people.
+   *
+   * @generated from field: remex.agent.v1.CacheUsage cache = 6;
+   */
+  cache?: CacheUsage | undefined;
 };
 
 /**
@@ -425,7 +468,7 @@ export type LeaseResult = Message<"remex.agent.v1.LeaseResult"> & {
  * Use `create(LeaseResultSchema)` to create a new message.
  */
 export const LeaseResultSchema: GenMessage<LeaseResult> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 6);
+  messageDesc(file_remex_agent_v1_agent, 7);
 
 /**
  * @generated from enum remex.agent.v1.LeaseResult.Outcome
@@ -492,7 +535,7 @@ export enum LeaseResult_Outcome {
  * Describes the enum remex.agent.v1.LeaseResult.Outcome.
  */
 export const LeaseResult_OutcomeSchema: GenEnum<LeaseResult_Outcome> = /*@__PURE__*/
-  enumDesc(file_remex_agent_v1_agent, 6, 0);
+  enumDesc(file_remex_agent_v1_agent, 7, 0);
 
 /**
  * From now on the agent takes no new lease.
@@ -507,7 +550,7 @@ export type Drain = Message<"remex.agent.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 7);
+  messageDesc(file_remex_agent_v1_agent, 8);
 
 /**
  * An operator wants the agent to take no new lease, or to take them again. The agent answers with Drain to every shard, or
@@ -528,7 +571,7 @@ export type DrainRequest = Message<"remex.agent.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 8);
+  messageDesc(file_remex_agent_v1_agent, 9);
 
 /**
  * What this shard may use of the agent, for an instance that is split into several scheduler shards: all that the agent
@@ -558,7 +601,7 @@ export type Capacity = Message<"remex.agent.v1.Capacity"> & {
  * Use `create(CapacitySchema)` to create a new message.
  */
 export const CapacitySchema: GenMessage<Capacity> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 9);
+  messageDesc(file_remex_agent_v1_agent, 10);
 
 /**
  * Asks for what a running command has written. The agent answers with one OutputChunk as soon as there is anything after
@@ -602,7 +645,7 @@ export type OutputRequest = Message<"remex.agent.v1.OutputRequest"> & {
  * Use `create(OutputRequestSchema)` to create a new message.
  */
 export const OutputRequestSchema: GenMessage<OutputRequest> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 10);
+  messageDesc(file_remex_agent_v1_agent, 11);
 
 /**
  * @generated from enum remex.agent.v1.OutputRequest.Stream
@@ -628,7 +671,7 @@ export enum OutputRequest_Stream {
  * Describes the enum remex.agent.v1.OutputRequest.Stream.
  */
 export const OutputRequest_StreamSchema: GenEnum<OutputRequest_Stream> = /*@__PURE__*/
-  enumDesc(file_remex_agent_v1_agent, 10, 0);
+  enumDesc(file_remex_agent_v1_agent, 11, 0);
 
 /**
  * @generated from message remex.agent.v1.OutputChunk
@@ -666,7 +709,7 @@ export type OutputChunk = Message<"remex.agent.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 11);
+  messageDesc(file_remex_agent_v1_agent, 12);
 
 /**
  * The action is not wanted any more: kill its process group and answer with OUTCOME_CANCELLED.
@@ -690,7 +733,7 @@ export type CancelLease = Message<"remex.agent.v1.CancelLease"> & {
  * Use `create(CancelLeaseSchema)` to create a new message.
  */
 export const CancelLeaseSchema: GenMessage<CancelLease> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 12);
+  messageDesc(file_remex_agent_v1_agent, 13);
 
 /**
  * The result is durable (or its lease is no longer known): the agent may forget it.
@@ -709,5 +752,5 @@ export type ResultAcknowledgement = Message<"remex.agent.v1.ResultAcknowledgemen
  * Use `create(ResultAcknowledgementSchema)` to create a new message.
  */
 export const ResultAcknowledgementSchema: GenMessage<ResultAcknowledgement> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 13);
+  messageDesc(file_remex_agent_v1_agent, 14);
 
