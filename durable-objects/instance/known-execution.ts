@@ -15,9 +15,7 @@ const MAX_BYTES = 16 << 10;
 
 /** An execution as people are shown it. Action and Command are left out: they are in the CAS. */
 export function knownExecution(id: string, request: ExecutionRequest, record: ExecutionRecord): KnownExecution {
-  const shown = clone(ExecutionRequestSchema, request);
-  shown.action = new Uint8Array();
-  shown.command = new Uint8Array();
+  const shown = { ...request, action: new Uint8Array(), command: new Uint8Array() };
   return create(KnownExecutionSchema, { executionId: id, request: shown, record });
 }
 

@@ -6,6 +6,9 @@
 const SLOWEST_REFRESH_MS = 30_000;
 const SLOWER_AFTER_MS = 10 * 60_000;
 
+/** How soon output is asked for again whose attempt was lost. */
+const FOLLOW_AGAIN_MS = 3000;
+
 /** Where somebody has scrolled up, what comes doesn't pull them down again. */
 const AT_END_PX = 40;
 
@@ -85,7 +88,15 @@ function followStream(terminal) {
     terminal.insertAdjacentHTML("beforeend", JSON.parse(data));
     if (isAtEnd) terminal.scrollTop = terminal.scrollHeight;
   });
-  for (const last of ["end", "lost", "cut"]) source.addEventListener(last, () => source.close());
+  for (const last of ["end", "cut"]) source.addEventListener(last, () => source.close());
+  source.addEventListener("lost", () => {
+    source.close();
+    setTimeout(() => {
+      if (!document.contains(terminal)) return;
+      terminal.textContent = "";
+      followStream(terminal);
+    }, FOLLOW_AGAIN_MS);
+  });
   source.addEventListener("error", () => {
     if (!document.contains(terminal)) source.close();
   });

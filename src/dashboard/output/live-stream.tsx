@@ -1,7 +1,8 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import { html } from "hono/html";
 import { streamSSE } from "hono/streaming";
 import { responseStream } from "../../connect/serve-fetch.ts";
+import { reportedError } from "../../errors/unexpected.ts";
 import { liveOutput } from "../../execution/live-output.ts";
 import type { OutputStream } from "../../execution/operation-message.ts";
 import { formatOperationName } from "../../instance-object/operation-name.ts";
@@ -64,9 +65,9 @@ export async function outputStream(c: StreamContext): Promise<Response> {
       await send(reader.end());
       await events.writeSSE({ event: "end", data: "" });
     } catch (error) {
-      // A lost attempt: the next one writes from the beginning, which the page asks for by itself.
-      if (!(error instanceof ConnectError) || error.code === Code.Internal) throw error;
-      await events.writeSSE({ event: "lost", data: "" });
+      // A lost attempt, or a scheduler that restarts: the page asks for the output from its beginning again.
+      const mayComeBack = reportedError(error).code === Code.Unavailable;
+      await events.writeSSE({ event: mayComeBack ? "lost" : "end", data: "" });
     }
   });
 }

@@ -37,7 +37,7 @@ export async function invocationPage(c: PageContext<"/ui/:instance/invocations/:
   const failed = executions.filter(({ state }) => state === "failed" || state === "refused").slice(0, MAX.failed);
   const frame = { title: "Build", instanceName: config.name, visitorName: visitorName(caller) };
   const content = (
-    <div id="build" data-refresh={live.length > 0 ? "3" : undefined}>
+    <div id="build" data-refresh={refreshSeconds(executions.length, live.length)}>
       <Figures numbers={figuresOf(executions, cacheHits, nowMs)} />
       {executions.length === MAX.executions && (
         <p class="notice">Only {countText(MAX.executions, "action")} of this build are looked at here.</p>
@@ -83,6 +83,12 @@ export async function invocationPage(c: PageContext<"/ui/:instance/invocations/:
       {content}
     </>,
   );
+}
+
+/** A large build is asked for less often: each time all of its actions are read. */
+function refreshSeconds(all: number, live: number): string | undefined {
+  if (live === 0) return undefined;
+  return all > 500 ? "20" : "3";
 }
 
 function tookMs({ endedAtMs, leasedAtMs }: ExecutionView, nowMs: number): number {

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import axe from "axe-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -7,10 +9,12 @@ import {
   LeaseResult_Outcome as Outcome,
   OutputRequest_Stream as OutputStream,
 } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
-import { useInstance } from "../../durable-objects/instance/instance-fixture.ts";
+import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
+import { instanceConfig, useInstance } from "../../durable-objects/instance/instance-fixture.ts";
 import { blobOf } from "../../e2e/action.ts";
-import { upload } from "../../e2e/clients.ts";
+import { clientsOver, upload } from "../../e2e/clients.ts";
 import { CHROMIUM, lacking } from "../../e2e/tools.ts";
+import { startWorker } from "../../worker.ts";
 import { startBrowser } from "./browser.ts";
 import { type BuiltAction, executeBuilt, treeOf } from "./built-action.ts";
 
@@ -194,6 +198,47 @@ describe.skipIf(LACKING !== "")(`in Chromium${LACKING}`, { timeout: 60_000 }, ()
     const command = page.getByRole("button", { name: "Copy" });
     await command.focus();
     await page.keyboard.press("Enter");
+  });
+
+  test("who follows a link logs in once, and comes to where it leads; the command is copied as it is", async () => {
+    const sha256 = createHash("sha256").update("secret").digest("hex");
+    const roles = { main: ["executor", "operator"] };
+    const config = JSON.stringify({
+      ...z.record(z.string(), z.unknown()).parse(JSON.parse(instanceConfig({}))),
+      access: { tokens: [{ name: "somebody", sha256, roles }] },
+    });
+    const worker = await startWorker({ config });
+    const transport = createGrpcWebTransport({
+      baseUrl: worker.url,
+      ...CONNECTION_PER_CALL,
+      interceptors: [
+        (next) => (request) => {
+          request.header.set("authorization", "Bearer secret");
+          return next(request);
+        },
+      ],
+    });
+    const stream = await executeBuilt(clientsOver(transport), { ...ACTION, arguments: ["echo", "it's"] });
+    const { name } = await stream.until(Stage.QUEUED);
+
+    const page = await open();
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin: worker.url });
+    await page.goto(`${worker.url}/ui/${name}`);
+    await page.getByLabel("Token").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("not accepted").waitFor();
+    await page.getByLabel("Token").fill("secret");
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.waitForURL(`${worker.url}/ui/${name}`);
+    await page.getByText("somebody").waitFor();
+    expect(await page.evaluate("document.cookie")).toBe("");
+    await page.getByRole("button", { name: "Copy" }).click();
+    await page.getByRole("button", { name: "Copied" }).waitFor();
+    expect(await page.evaluate("navigator.clipboard.readText()")).toMatch(/ echo 'it'\\''s'$/);
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.goto(`${worker.url}/ui/main`);
+    await page.getByLabel("Token").waitFor();
+    await worker.dispose();
   });
 
   test("what a reader has in focus stays so while the page keeps up", async () => {
