@@ -43,7 +43,7 @@ const DEFAULT_DRAIN_TIMEOUT_MS = 60_000;
 /** How long killed commands may take to go before the agent leaves them to their fate. */
 const KILL_TIMEOUT_MS = 5_000;
 
-/** How long the agent, when it stops, waits for what it has to remove. */
+/** How long the agent waits for what it has to remove. */
 const REMOVAL_TIMEOUT_MS = 10_000;
 
 /**
@@ -90,7 +90,12 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     minFreeBytes: limits.minFreeBytes,
     checkIntervalMs: limits.diskCheckIntervalMs,
     logger,
-    release: (bytes) => files.release(bytes),
+    release: async (bytes) => {
+      persistentWorkers?.endIdle("the disk is full");
+      await files.release(bytes);
+      // Directories of inputs may have been the last to hold a file that the cache gave up.
+      await work.whenRemoved(AbortSignal.timeout(REMOVAL_TIMEOUT_MS));
+    },
     onChange: () => {
       onWillingnessChange();
     },
@@ -227,7 +232,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     disk.close();
     cas.close();
     // What is not removed by then, the next agent removes.
-    await work.close(AbortSignal.timeout(REMOVAL_TIMEOUT_MS));
+    await work.whenRemoved(AbortSignal.timeout(REMOVAL_TIMEOUT_MS));
   }
 }
 

@@ -78,7 +78,7 @@ export class WorkDirectory {
   }
 
   /** Waits for what is being removed, or until `signal` aborts. */
-  async close(signal: AbortSignal): Promise<void> {
+  async whenRemoved(signal: AbortSignal): Promise<void> {
     await Promise.race([Promise.all(this.#removals), aborted(signal)]);
   }
 

@@ -99,6 +99,11 @@ export class PersistentWorkers {
     }
   }
 
+  /** Ends those that wait for a request. */
+  endIdle(why: string): void {
+    for (const { isFree, worker } of [...this.#members.values()]) if (isFree) worker.kill(why);
+  }
+
   /** Ends all of them. Resolves when they have gone. */
   async close(): Promise<void> {
     const members = [...this.#members.values()];

@@ -103,18 +103,23 @@ export class ControlGroup {
    * Makes it.
    * @param name no other group's
    */
-  constructor(groups: ControlGroups, name: string, { memoryBytes, cpus }: ResourceLimits) {
+  constructor(groups: ControlGroups, name: string) {
     this.#groups = groups;
     this.#directory = join(groups.directory, name);
     mkdirSync(this.#directory);
-    if (memoryBytes !== undefined && groups.controllers.includes("memory")) {
-      this.#write("memory.max", String(memoryBytes));
+  }
+
+  /** Bounds it. Not before this process has come back from it, which would else be killed in it for want of memory. */
+  bound({ memoryBytes, cpus }: ResourceLimits): void {
+    const { controllers } = this.#groups;
+    if (memoryBytes !== undefined && controllers.includes("memory")) {
       // Else the limit would only be where the disk begins to be used for memory. There is no such file without swap.
       if (existsSync(join(this.#directory, "memory.swap.max"))) this.#write("memory.swap.max", "0");
       // One process fewer would leave the rest to fail in ways that nobody understands.
       this.#write("memory.oom.group", "1");
+      this.#write("memory.max", String(memoryBytes));
     }
-    if (cpus !== undefined && groups.controllers.includes("cpu")) {
+    if (cpus !== undefined && controllers.includes("cpu")) {
       this.#write("cpu.max", `${Math.max(1_000, Math.round(cpus * CPU_PERIOD_US))} ${CPU_PERIOD_US}`);
     }
   }

@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { basename } from "node:path";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
 import { commandFailure, type CommandEnd, type CommandFailure, type CommandRun } from "./messages.ts";
-import { ControlGroup, type ControlGroups } from "./control-groups.ts";
+import { ControlGroup, type ControlGroups, type ResourceLimits } from "./control-groups.ts";
 import { GROUP_OPTIONS, killGroup, killRest, orphansBefore } from "./process-group.ts";
 import { StdioFiles } from "./stdio-files.ts";
 
@@ -71,7 +71,7 @@ export class RunningCommand {
   #start(): void {
     const { resources = {} } = this.#command;
     const [program = "", ...args] = this.#command.arguments;
-    const group = this.#groups && new ControlGroup(this.#groups, basename(this.#command.ownDirectory), resources);
+    const group = this.#groups && new ControlGroup(this.#groups, basename(this.#command.ownDirectory));
     this.#group = group;
     // What is in a group needs no search.
     const before = group === undefined ? orphansBefore() : new Set<number>();
@@ -84,7 +84,7 @@ export class RunningCommand {
         env: this.#command.environment,
         stdio: [stdin, stdout, this.#stdio.stderr],
       });
-    const child = group === undefined ? start() : group.around(start);
+    const child = group === undefined ? start() : startBounded(start, group, resources);
     this.#child = child;
     child.stdout?.on("data", (bytes: Buffer) => {
       this.#events.onOutput(bytes);
@@ -197,6 +197,17 @@ export class RunningCommand {
     if (typeof end === "string") this.#events.onFailure({ message: end });
     else this.#events.onEnd(end);
   }
+}
+
+function startBounded(start: () => ChildProcess, group: ControlGroup, resources: ResourceLimits): ChildProcess {
+  const child = group.around(start);
+  try {
+    group.bound(resources);
+  } catch (error) {
+    group.kill();
+    throw error;
+  }
+  return child;
 }
 
 /** How a shell reports that the operating system would not run a program; undefined if the machine is at fault. */

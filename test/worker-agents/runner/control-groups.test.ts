@@ -93,20 +93,20 @@ describe("what a group is told", () => {
   it("is the most memory and CPU time, by the controllers that there are", async () => {
     const directory = await temporaryDirectory();
     const both = { directory, controllers: ["memory", "cpu"], lacking: undefined } as const;
-    new ControlGroup(both, "both", { memoryBytes: 1_000_000, cpus: 1.5 });
+    new ControlGroup(both, "both").bound({ memoryBytes: 1_000_000, cpus: 1.5 });
     const read = (name: string): Promise<string> => readFile(join(directory, name), "utf8");
     expect(await read("both/memory.max")).toBe("1000000");
     expect(await read("both/memory.oom.group")).toBe("1");
     expect(await read("both/cpu.max")).toBe("150000 100000");
-    new ControlGroup(both, "free", {});
-    new ControlGroup({ ...both, controllers: [] }, "unbounded", { memoryBytes: 1_000_000, cpus: 1.5 });
+    new ControlGroup(both, "free").bound({});
+    new ControlGroup({ ...both, controllers: [] }, "unbounded").bound({ memoryBytes: 1_000_000, cpus: 1.5 });
     for (const name of ["free", "unbounded"]) expect(existsSync(join(directory, name, "memory.max"))).toBe(false);
     expect(parseControlGroups(formatControlGroups(both))).toEqual(both);
   });
 
   it("says when processes were killed for want of memory", async () => {
     const directory = await temporaryDirectory();
-    const group = new ControlGroup({ directory, controllers: ["memory"], lacking: undefined }, "g", {});
+    const group = new ControlGroup({ directory, controllers: ["memory"], lacking: undefined }, "g");
     const said = async (kills: number): Promise<boolean> => {
       await writeFile(join(directory, "g", "memory.events"), `low 0\noom 5\noom_kill ${kills}\noom_group_kill 0\n`);
       return group.ranOutOfMemory;
