@@ -63,9 +63,9 @@ dashboardRoutes.get("/ui/:instance/operations/:shard/:id/:stream{stdout|stderr}"
 dashboardRoutes.get("/ui/:instance/invocations/:invocation", invocationPage);
 dashboardRoutes.get("/ui/:instance/actions/:function/:hash/:size", actionPage);
 dashboardRoutes.get("/ui/:instance/trees/:function/:hash/:size", inputTreePage);
-dashboardRoutes.get("/ui/:instance/trees/:function/:hash/:size/*", inputTreePage);
+dashboardRoutes.get("/ui/:instance/trees/:function/:hash/:size/:path{.+}", inputTreePage);
 dashboardRoutes.get("/ui/:instance/output-trees/:function/:hash/:size", outputTreePage);
-dashboardRoutes.get("/ui/:instance/output-trees/:function/:hash/:size/*", outputTreePage);
+dashboardRoutes.get("/ui/:instance/output-trees/:function/:hash/:size/:path{.+}", outputTreePage);
 dashboardRoutes.get("/ui/:instance/files/:function/:hash/:size/:name", filePage);
 
 dashboardRoutes.get("/ui/*", (c: PageContext) =>

@@ -21,7 +21,7 @@ export async function filePage(c: FileContext): Promise<Response> {
   if (c.req.query("download") !== undefined) {
     const response = await serveContent(c.req.raw, contentOfBlob(blobs, digest));
     // What a build has put out is nobody's page: it is kept, never shown by the browser as this site's own.
-    response.headers.set("content-disposition", `attachment; filename*=UTF-8''${encodeURIComponent(name)}`);
+    response.headers.set("content-disposition", `attachment; filename*=UTF-8''${extendedValue(name)}`);
     return response;
   }
 
@@ -56,6 +56,12 @@ export async function filePage(c: FileContext): Promise<Response> {
       <p class="quiet id">{digestKey(digest)}</p>
     </>,
   );
+}
+
+/** As RFC 8187 has it, which escapes more than addresses need. */
+function extendedValue(text: string): string {
+  const escaped = (character: string) => `%${character.charCodeAt(0).toString(16)}`;
+  return encodeURIComponent(text.toWellFormed()).replace(/['()*]/g, escaped);
 }
 
 /** Undefined for what is no text. A character that the end cuts in two is left out. */

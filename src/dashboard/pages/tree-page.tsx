@@ -24,7 +24,8 @@ export function outputTreePage(c: TreeContext): Promise<Response> {
 async function treePage(c: TreeContext, page: Extract<BlobPage, "trees" | "output-trees">): Promise<Response> {
   const { blobs, caller, config } = await visitInstance(c, c.req.param("instance"), "read-blobs");
   const root = blobOf(c.req.param());
-  const path = new URL(c.req.url).pathname.split("/").slice(7).map(decodeURIComponent).join("/");
+  // The root's own page has no such parameter.
+  const { path = "" }: Partial<Record<string, string>> = c.req.param();
   const directory = await (page === "trees" ? directoryAt : directoryOfTree)(blobs, root, path);
   const place = { instanceName: config.name, page, root, path };
   return renderPage(

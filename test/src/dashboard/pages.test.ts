@@ -206,6 +206,12 @@ describe("what lies in the CAS", () => {
     expect(download.headers.get("x-content-type-options")).toBe("nosniff");
     await expect(download.text()).resolves.toBe("b");
     expect((await get(`${tree}/include/nothing`)).status).toBe(404);
+    expect((await get(`${tree}/%E0%A4%A`)).status).toBe(404);
+    const odd = await fetch(
+      `${instance.worker.url}${href.replace(/[^/]+$/, encodeURIComponent("it's (ü).h"))}?download`,
+    );
+    expect(odd.headers.get("content-disposition")).toBe("attachment; filename*=UTF-8''it%27s%20%28%C3%BC%29.h");
+    await odd.text();
   });
 
   test("what is not there has a page that says so, with the status of its absence", async () => {
@@ -219,6 +225,36 @@ describe("what lies in the CAS", () => {
     expect((await get("/ui/main/trees/sha256/short/1")).status).toBe(404);
     expect((await get(`/ui/main/trees/crc32/${digest.hash}/1`)).status).toBe(404);
   });
+});
+
+test("no address and no blob makes the Worker fail", async () => {
+  const text = blobOf("\u00ff\u00ff\u00ffthis is no message");
+  await upload(instance.clients, [text]);
+  const blob = `sha256/${text.digest.hash}/${text.digest.sizeBytes}`;
+  const zero = `sha256/${"0".repeat(64)}`;
+  for (const path of [
+    ...["actions", "trees", "output-trees"].map((page) => `main/${page}/${blob}`),
+    `main/trees/${blob}/${"a/".repeat(500)}`,
+    `main/actions/${zero}/99999999999999999999`,
+    `main/actions/${zero}/-1`,
+    `main/actions/${zero}/0`,
+    `main/actions/__proto__/${"0".repeat(64)}/0`,
+    `main/actions/${blob.toUpperCase()}`,
+    "main/operations/-1/00000000-0000-0000-0000-000000000000",
+    "main/operations/1e9/00000000-0000-0000-0000-000000000000",
+    "main/operations/0/%00",
+    "main/invocations/%FF%00%3Cscript%3E",
+    `main/invocations/${"x".repeat(4000)}`,
+    "%00",
+    "constructor",
+    "~",
+    "main%2f..%2fmain",
+  ]) {
+    const { status, text: html } = await get(`/ui/${path}`);
+    expect([path, status]).toEqual([path, 404]);
+    expect(html).not.toContain("<script>");
+    expect(html).not.toContain("internal error");
+  }
 });
 
 describe("a build's page", () => {
