@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { finished } from "node:stream";
 import { Code } from "@connectrpc/connect";
+import type { Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import type { ClientCall } from "./client-call.ts";
 import { FrameError, FrameScanner } from "./frames.ts";
@@ -21,6 +22,8 @@ export interface CallContext {
   readonly limits: BridgeLimits;
   readonly logger: Logger;
   readonly repeatMemory: RepeatMemory;
+  /** Makes a span of each client's call; undefined where tracing is off. */
+  readonly tracer: Tracer | undefined;
 }
 
 /**

@@ -2,6 +2,7 @@ import type { Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:
 import { Code } from "@connectrpc/connect";
 import { CLIENT_IDENTITY_HEADER } from "../src/access/client-identity-header.ts";
 import type { CallContext } from "./call.ts";
+import { endSpanWith, startCallSpan, withSpan } from "./call-span.ts";
 import { createCarriers } from "./carriers.ts";
 import { ClientCall } from "./client-call.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
@@ -30,7 +31,7 @@ export function createDispatcher(
   answerLocally: LocalServices,
   access: ClientAccess,
 ): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
-  const { limits, logger, upstream } = context;
+  const { limits, logger, tracer, upstream } = context;
   const carrierOf = createCarriers(context);
   let calls = 0;
 
@@ -60,8 +61,11 @@ export function createDispatcher(
     }
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseGrpcTimeout(timeout) : undefined;
-    const metadata = authorized(headers, stream.session, access);
+    const span = tracer && startCallSpan(tracer, path, headers);
+    const own = authorized(headers, stream.session, access);
+    const metadata = span === undefined ? own : withSpan(own, span);
     const call = new ClientCall(stream, { path, metadata, timeoutMs });
+    if (span !== undefined) endSpanWith(call, span);
     if (!METHOD_PATH.test(path)) {
       call.fail(Code.Unimplemented, "the path is not that of a gRPC method, /{package.Service}/{Method}");
     } else if (timeout !== undefined && timeoutMs === undefined) {

@@ -1,4 +1,5 @@
 import http2, { type Http2Server, type SecureServerOptions } from "node:http2";
+import type { Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import { trackConnections } from "./client-connections.ts";
 import { ClientIdentities } from "./client-identity.ts";
@@ -25,6 +26,8 @@ export interface BridgeOptions {
   /** By what it signs for who its clients are, asked for at each signature; undefined says nothing of their certificates. */
   readonly identityKey?: (() => string) | undefined;
   readonly logger: Logger;
+  /** Makes a span of each call. */
+  readonly tracer?: Tracer | undefined;
   readonly limits?: Partial<BridgeLimits>;
 }
 
@@ -57,7 +60,10 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   });
   server.on(
     "stream",
-    createDispatcher({ upstream, limits, logger, repeatMemory }, local, { token: options.token, identities }),
+    createDispatcher({ upstream, limits, logger, repeatMemory, tracer: options.tracer }, local, {
+      token: options.token,
+      identities,
+    }),
   );
   const connections = trackConnections(server, limits);
   await listenOn(server, listen);

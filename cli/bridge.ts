@@ -10,6 +10,7 @@ import { optionsFileOption } from "./options-file.ts";
 import { aborted } from "../worker-agents/aborted.ts";
 import { terminationSignal } from "./termination.ts";
 import { renewedToken, tokenFileOption } from "./token-file.ts";
+import { openTracing } from "./tracing.ts";
 
 /** A request must hold one of the parts in which the Worker stores large blobs, or no upload would get further. */
 const LEAST_REQUEST_BYTES = 16 * 1024 * 1024;
@@ -160,6 +161,7 @@ async function runBridge(flags: BridgeFlags): Promise<void> {
     );
   }
   const identityKey = identityKeyOf(flags, logger);
+  const tracing = await openTracing("remex-bridge");
   const { startBridge } = await import("../bridge/server.ts");
   const bridge = await explainListenFault("--listen", () =>
     startBridge({
@@ -170,6 +172,7 @@ async function runBridge(flags: BridgeFlags): Promise<void> {
       token,
       identityKey,
       logger,
+      tracer: tracing?.tracer,
       limits: {
         batchWindowMs: flags.batchWindowMs,
         batchBlobBytes: flags.batchBlobBytes,
@@ -184,4 +187,5 @@ async function runBridge(flags: BridgeFlags): Promise<void> {
   console.log(`Bridge  ready at ${address}, for ${endpoint.href}`);
   await aborted(terminated);
   await bridge.close();
+  await tracing?.close();
 }

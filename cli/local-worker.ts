@@ -74,6 +74,7 @@ export async function startLocalWorker(options: LocalWorkerOptions): Promise<Loc
             bindings: {
               ...LOCAL_WORKER.bindings,
               ...(options.config !== undefined && { REMEX_CONFIG: options.config }),
+              ...tracingBindings(process.env),
             },
             unsafeDirectSockets: [{ host, port, proxy: false }],
           },
@@ -97,6 +98,12 @@ export async function startLocalWorker(options: LocalWorkerOptions): Promise<Loc
     endGuard();
   };
   return { url: origin, stop };
+}
+
+/** OpenTelemetry's variables, which name the collector for all parts alike. */
+function tracingBindings(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const variables = Object.entries(environment).filter(([name]) => name.startsWith("OTEL_"));
+  return Object.fromEntries(variables.map(([name, value]) => [name, value ?? ""]));
 }
 
 async function readScript(path: string): Promise<string> {

@@ -1,6 +1,7 @@
 import type { AgentOptions } from "../worker-agents/agent-options.ts";
 import { errorMessage, Fault } from "./fault.ts";
 import { packageVersion } from "./package-directory.ts";
+import { openTracing } from "./tracing.ts";
 
 /**
  * Runs an agent in this process until `signal` aborts and it has drained, and says on stdout when it is ready.
@@ -22,10 +23,13 @@ export async function runAgent(options: Omit<AgentOptions, "version">, signal: A
     console.log(`Agent   ready: ${options.name} serves ${options.instanceName || '""'} with ${properties}`);
     options.onReady?.();
   };
+  const tracing = await openTracing("remex-agent");
   try {
-    await agent.runAgent({ ...options, version: packageVersion(), onReady }, signal);
+    await agent.runAgent({ ...options, version: packageVersion(), tracer: tracing?.tracer, onReady }, signal);
   } catch (error) {
     const explained = [WorkDirectoryError, SandboxError, AgentRefusedError].some((kind) => error instanceof kind);
     throw explained ? new Fault(errorMessage(error)) : error;
+  } finally {
+    await tracing?.close();
   }
 }

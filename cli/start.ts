@@ -18,6 +18,7 @@ import { RunningParts } from "./running-parts.ts";
 import { aborted } from "../worker-agents/aborted.ts";
 import { terminationSignal } from "./termination.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
+import { openTracing } from "./tracing.ts";
 
 /** How long calls through the bridge, and the agent's last results, may still take when everything stops. */
 const GRACE_MS = 500;
@@ -188,6 +189,8 @@ async function startAgent({ flags, config, directory, logger, parts, terminated 
 
 /** Returns its address as clients on this machine write it. */
 async function startBridge({ flags, logger, parts }: Run, endpoint: URL): Promise<string> {
+  const tracing = await openTracing("remex-bridge");
+  if (tracing !== undefined) parts.add(tracing.close);
   const { startBridge } = await import("../bridge/server.ts");
   const { host, bridgePort: port } = flags;
   const bridge = await explainListenFault("--bridge-port", () =>
@@ -195,6 +198,7 @@ async function startBridge({ flags, logger, parts }: Run, endpoint: URL): Promis
       listen: { host, port },
       endpoint,
       logger: logger.child({ part: "bridge" }),
+      tracer: tracing?.tracer,
       limits: { shutdownGraceMs: GRACE_MS },
     }),
   );

@@ -12,6 +12,7 @@ import type { OperationFilter } from "../src/execution/operation-filter.ts";
 import { parseObjectName } from "../src/instance-object/operation-name.ts";
 import { log } from "../src/log.ts";
 import { serveInstance } from "../src/served-instance.ts";
+import { tracerOf } from "../src/tracing/worker-tracer.ts";
 import { AGENT_TAG, AgentSockets, CLOSE } from "./instance/agent-sockets.ts";
 import type { ActionIdentity } from "./instance/action-identity.ts";
 import type { AgentInspection, InstanceOverview } from "./instance/inspection.ts";
@@ -73,6 +74,7 @@ export class Instance extends DurableObject<Env> {
       onDeadline: (deadlineMs) => {
         this.#armAlarm(deadlineMs);
       },
+      tracer: tracerOf(env, "remex.instance"),
       nowMs: () => Date.now(),
     });
   }

@@ -22,6 +22,7 @@ import { serveFetch } from "./connect/serve-fetch.ts";
 import { unimplementedResponse } from "./connect/unimplemented.ts";
 import { dashboardRoutes } from "./dashboard/routes.ts";
 import type { Env } from "./env.ts";
+import { traceCalls } from "./tracing/trace-calls.ts";
 import { refusalResponse } from "./errors/refusal-response.ts";
 import { reportedError } from "./errors/unexpected.ts";
 import { httpCacheRoutes } from "./http-cache/routes.ts";
@@ -90,7 +91,7 @@ function rpcHandlers(env: Env): Map<string, UniversalHandler> {
       mendEndingError(context);
       await authenticate(context);
     },
-    interceptors: [reportErrors],
+    interceptors: [traceCalls(env), reportErrors],
   })
     .service(Capabilities, capabilitiesService(env))
     .service(ContentAddressableStorage, contentAddressableStorageService(env))

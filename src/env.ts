@@ -1,9 +1,10 @@
 import type { CacheShard } from "../durable-objects/cache-shard.ts";
 import type { Instance } from "../durable-objects/instance.ts";
+import type { TracingVariables } from "./tracing/tracing-settings.ts";
 import type { Quota } from "../durable-objects/quota.ts";
 
-/** The Worker's bindings, as `wrangler.toml` and the local runner define them. */
-export interface Env {
+/** The Worker's bindings, as `wrangler.toml` and the local runner define them. Tracing's are OpenTelemetry's own. */
+export interface Env extends TracingVariables {
   readonly CAS: R2Bucket;
   readonly INSTANCE: DurableObjectNamespace<Instance>;
   readonly CACHE_SHARD: DurableObjectNamespace<CacheShard>;

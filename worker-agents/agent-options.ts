@@ -1,3 +1,4 @@
+import type { Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import type { PlacementMode } from "./inputs/file-placement.ts";
 import type { AgentLimits } from "./limits.ts";
@@ -23,6 +24,8 @@ export interface AgentOptions {
   /** Sent as a bearer token. */
   readonly token?: string | undefined;
   readonly logger: Logger;
+  /** Makes spans of leases whose calls are traced. */
+  readonly tracer?: Tracer | undefined;
   /** Of the cache of input files. Default: 10 GiB. */
   readonly cacheMaxBytes?: number;
   /**

@@ -16,6 +16,7 @@ import { LaidOutDirectories } from "./inputs/laid-out-directories.ts";
 import { safePlacementMode } from "./inputs/file-placement.ts";
 import { InputRoots } from "./inputs/input-roots.ts";
 import { executeLease } from "./leases/execute-lease.ts";
+import { traceLease } from "./leases/trace-lease.ts";
 import { HeldLeases, type Link } from "./leases/held-leases.ts";
 import { LiveOutput } from "./leases/live-output.ts";
 import { Interruption } from "./leases/interruption.ts";
@@ -127,7 +128,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 
   const capacity = new SharedCapacity(identity.maxActions, identity.platform.properties);
   const leases = new HeldLeases({
-    execute: (lease, onPhase, interrupted) => executeLease(lease, machine, onPhase, interrupted),
+    execute: (lease, onPhase, interrupted) =>
+      traceLease(options.tracer, lease, onPhase, (noted) => executeLease(lease, machine, noted, interrupted)),
     admit: (lease, link) => {
       const admitted = capacity.admit(lease.leaseId, link.shard, askedProperties(lease));
       if (admitted) links.share(link);

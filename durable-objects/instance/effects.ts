@@ -1,5 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Tracer } from "@opentelemetry/api";
 import {
   type ExecuteResponse,
   ExecuteResponseSchema,
@@ -21,6 +22,7 @@ import type { History } from "./history.ts";
 import { knownExecution } from "./known-execution.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Operations } from "./operations.ts";
+import { traceQueueWait } from "./queue-span.ts";
 import type { OutputReaders } from "./output-readers.ts";
 import { executionRecord } from "./records.ts";
 import { failureStatus } from "./status.ts";
@@ -50,6 +52,8 @@ export interface EffectsParts {
   readonly conversations: AgentConversations;
   /** Caches the result where that is due, then reports it to the scheduler as published. */
   readonly publish: (executionId: string, request: ExecutionRequest, response: ExecuteResponse) => void;
+  /** Undefined where tracing is off. */
+  readonly tracer: Tracer | undefined;
   readonly nowMs: () => number;
 }
 
@@ -202,7 +206,7 @@ export class Effects {
   }
 
   #sendLease(executionId: string, leaseId: string, agentId: string): void {
-    const { agents, scheduler, storage } = this.#parts;
+    const { agents, nowMs, operations, scheduler, storage } = this.#parts;
     const request = storage.executionRequest(executionId);
     const snapshot = scheduler.snapshot(executionId);
     if (request === undefined || snapshot === undefined) return;
@@ -214,6 +218,7 @@ export class Effects {
       timeout: durationFromMs(snapshot.timeoutMs),
       attempt: snapshot.leaseCount,
       queuedTimestamp: timestampFromMs(snapshot.queuedAtMs),
+      traceparent: request.traceparent,
     });
     if (inline) {
       lease.action = request.action;
@@ -221,6 +226,12 @@ export class Effects {
     }
     if (request.actionDigest !== undefined) lease.actionDigest = request.actionDigest;
     agents.send(agentId, { case: "lease", value: lease });
+    traceQueueWait(this.#parts.tracer, request, {
+      operationName: operations.name(executionId),
+      queuedAtMs: snapshot.queuedAtMs,
+      leasedAtMs: nowMs(),
+      attempt: snapshot.leaseCount,
+    });
   }
 
   #endOutput(executionId: string, state: OutputState): void {

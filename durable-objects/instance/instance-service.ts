@@ -1,3 +1,4 @@
+import type { Tracer } from "@opentelemetry/api";
 import type { ExecuteResponse } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import {
   type Enqueue,
@@ -42,6 +43,8 @@ export interface InstanceServiceParts {
   readonly waitUntil: (work: Promise<unknown>) => void;
   /** Told after each event when the next `tick` is due; undefined for never. */
   readonly onDeadline: (deadlineMs: number | undefined) => void;
+  /** Undefined where tracing is off. */
+  readonly tracer: Tracer | undefined;
   readonly nowMs: () => number;
 }
 
@@ -97,6 +100,7 @@ export class InstanceService {
       publish: (executionId, request, response) => {
         parts.waitUntil(this.#publish(executionId, request, response));
       },
+      tracer: parts.tracer,
       nowMs: parts.nowMs,
     });
     this.#restore();

@@ -14,7 +14,7 @@ import { authorizedInstance } from "../access/authorized-instance.ts";
 import { operationMessage, type Standing } from "../execution/operation-message.ts";
 import { inline, inliningsOf } from "../action-cache/inline-outputs.ts";
 import { shardOf } from "../cache-shards/shard-map.ts";
-import { type Digest, digestFromWire, digestToWire, requestDigestFunction } from "../digest/digest.ts";
+import { type Digest, digestFromWire, digestKey, digestToWire, requestDigestFunction } from "../digest/digest.ts";
 import { operationLink } from "../dashboard/operation-link.ts";
 import type { Env } from "../env.ts";
 import { repeatWhileQuiet } from "../execution/keep-alive.ts";
@@ -24,6 +24,8 @@ import { locateOperation } from "../instance-object/instance-objects.ts";
 import { formatOperationName, type OperationName } from "../instance-object/operation-name.ts";
 import { watchOperation } from "../instance-object/watch-operation.ts";
 import type { ServedInstance } from "../served-instance.ts";
+import { traceparentOf } from "../tracing/trace-context.ts";
+import { spanKey } from "../tracing/trace-calls.ts";
 
 export function executionService(env: Env): ServiceImpl<typeof Execution> {
   return {
@@ -57,6 +59,14 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
         priority: request.executionPolicy?.priority ?? 0,
         toolInvocationId: metadata?.toolInvocationId ?? "",
       };
+      const span = context.values.get(spanKey);
+      if (span?.isRecording() === true) {
+        execution.traceparent = traceparentOf(span);
+        span.setAttributes({
+          "remex.operation": enqueue.operationName,
+          "remex.action_digest": digestKey(actionDigest),
+        });
+      }
       for await (const state of watch(env, operation, { case: "enqueue", value: enqueue }, context)) {
         if (!state.done) yield state;
         else {
