@@ -1,7 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ListOperationsResponseSchema, OperationSchema } from "../protos/gen/google/longrunning/operations_pb.ts";
-import { AgentMessageSchema } from "../protos/gen/remex/agent/v1/agent_pb.ts";
 import {
   OperationInspectionSchema,
   ReadOutputSchema,
@@ -100,7 +99,7 @@ export class Instance extends DurableObject<Env> {
     try {
       if (watched !== undefined) this.#service.watch(socket, watched, fromBinary(WatchRequestSchema, bytes));
       else if (read !== undefined) this.#service.readOutput(socket, read, fromBinary(ReadOutputSchema, bytes));
-      else this.#service.agents.hear(socket, fromBinary(AgentMessageSchema, bytes));
+      else this.#service.agents.hear(socket, bytes);
     } catch (error) {
       log.error({ watched, read, error }, "a socket's message could not be handled");
       socket.close(CLOSE.malformed, "the message could not be handled");

@@ -1,6 +1,12 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  type ExecutedActionMetadata,
+  ExecutedActionMetadataSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import {
   type AgentMessage,
+  AgentMessageSchema,
   type Hello,
   type LeaseProgress,
   LeaseProgress_Phase as Phase,
@@ -18,10 +24,20 @@ import type { Cargo } from "./effects.ts";
 import { leaseReport } from "./lease-report.ts";
 import type { Operations } from "./operations.ts";
 import type { OutputReaders } from "./output-readers.ts";
+import { faultOfMetadata, faultOfResult } from "./result-faults.ts";
 import type { InstanceStorage } from "./storage.ts";
 
 /** How often an agent sends a heartbeat, as a part of the worker timeout: three may be lost before it counts as silent. */
 const HEARTBEATS_PER_WORKER_TIMEOUT = 4;
+
+/** Above what an agent sends, which keeps to 1 MiB; the platform would let through 32 MiB. */
+const MAX_MESSAGE_BYTES = 4 << 20;
+
+/** More than all timestamps take. What an agent says of a lease that runs is kept in memory. */
+const MAX_PROGRESS_BYTES = 4096;
+
+/** How many agents a shard knows at once: their Hellos are kept in memory. */
+const MAX_AGENTS = 10_000;
 
 const PHASES = {
   [Phase.UNSPECIFIED]: undefined,
@@ -75,7 +91,32 @@ export class AgentConversations {
     return true;
   }
 
-  hear(socket: WebSocket, { message }: AgentMessage): void {
+  /** A frame from an agent's socket. */
+  hear(socket: WebSocket, frame: Uint8Array): void {
+    const message = this.#parse(socket, frame);
+    if (message !== undefined) this.#obey(socket, message);
+  }
+
+  /** Closes the socket if it isn't a message. */
+  #parse(socket: WebSocket, frame: Uint8Array): AgentMessage["message"] | undefined {
+    if (frame.length > MAX_MESSAGE_BYTES) {
+      this.#turnAway(socket, `a message must have at most ${MAX_MESSAGE_BYTES} bytes`);
+      return undefined;
+    }
+    try {
+      return fromBinary(AgentMessageSchema, frame).message;
+    } catch {
+      this.#turnAway(socket, "a message could not be parsed");
+      return undefined;
+    }
+  }
+
+  #turnAway(socket: WebSocket, why: string): void {
+    log.warn({ agent: this.#parts.sockets.agentOf(socket), why }, "agent turned away");
+    socket.close(CLOSE.malformed, why);
+  }
+
+  #obey(socket: WebSocket, message: AgentMessage["message"]): void {
     if (message.case === "hello") {
       this.#hello(socket, message.value);
       return;
@@ -83,7 +124,7 @@ export class AgentConversations {
     const { readers, sockets, step } = this.#parts;
     const agentId = sockets.agentOf(socket);
     if (agentId === undefined) {
-      socket.close(CLOSE.malformed, "the first message must be a Hello");
+      this.#turnAway(socket, "the first message must be a Hello");
       return;
     }
     switch (message.case) {
@@ -137,13 +178,12 @@ export class AgentConversations {
   }
 
   #hello(socket: WebSocket, hello: Hello): void {
-    const refusal = refuseHello(hello);
+    const { config, rules, sockets, step } = this.#parts;
+    const refusal = refuseHello(hello) ?? this.#refuseAnother(socket, hello.agentId);
     if (refusal !== undefined) {
-      log.warn({ agent: hello.agentId.slice(0, 128), refusal }, "agent turned away");
-      socket.close(CLOSE.malformed, refusal);
+      this.#turnAway(socket, refusal);
       return;
     }
-    const { config, rules, sockets, step } = this.#parts;
     for (const agentId of hello.replacedAgentIds) this.#replaced(agentId, hello);
     sockets.bind(socket, hello.agentId);
     this.#keep(hello);
@@ -157,6 +197,14 @@ export class AgentConversations {
       },
     });
     step({ type: "agent_connected", agent: agentDescription(hello, rules), leaseIds: hello.leaseIds });
+  }
+
+  /** An agent that says many Hellos must not become many agents. */
+  #refuseAnother(socket: WebSocket, agentId: string): string | undefined {
+    const before = this.#parts.sockets.agentOf(socket);
+    if (before !== undefined && before !== agentId) return "a socket is one agent's: open another for another agent_id";
+    const full = this.#hellos.size >= MAX_AGENTS && !this.#hellos.has(agentId);
+    return full ? `a scheduler shard has at most ${MAX_AGENTS} agents: let the instance have more shards` : undefined;
   }
 
   /**
@@ -192,7 +240,7 @@ export class AgentConversations {
     const executionId = this.#runningExecution(agentId, leaseId);
     const known = PHASES[phase];
     if (executionId === undefined || known === undefined) return;
-    if (metadata !== undefined) this.#parts.operations.setProgress(executionId, metadata);
+    if (metadata !== undefined && isBelievable(metadata)) this.#parts.operations.setProgress(executionId, metadata);
     this.#parts.step({ type: "lease_progress", agentId, leaseId, phase: known });
   }
 
@@ -203,11 +251,13 @@ export class AgentConversations {
     if (cache !== undefined && hello !== undefined) hello.cache = cache;
     const executionId = this.#runningExecution(agentId, leaseId);
     const snapshot = executionId === undefined ? undefined : this.#parts.scheduler.snapshot(executionId);
+    const request = executionId === undefined ? undefined : this.#parts.storage.executionRequest(executionId);
     const { message, outcome, response } = leaseReport(result, {
       agentName: this.name(agentId) ?? agentId,
       queuedAtMs: snapshot?.queuedAtMs ?? 0,
       timeoutMs: snapshot?.timeoutMs ?? 0,
       failures: snapshot?.failures ?? [],
+      fault: request && faultOfResult(result, request),
     });
     this.#parts.step({ type: "lease_ended", agentId, leaseId, outcome, message }, response && { response });
   }
@@ -218,4 +268,13 @@ export class AgentConversations {
     const lease = this.#parts.scheduler.snapshot(executionId)?.lease;
     return lease?.agentId === agentId && lease.id === leaseId ? executionId : undefined;
   }
+}
+
+function isBelievable(metadata: ExecutedActionMetadata): boolean {
+  const sizeBytes = toBinary(ExecutedActionMetadataSchema, metadata).length;
+  return (
+    sizeBytes <= MAX_PROGRESS_BYTES &&
+    metadata.auxiliaryMetadata.length === 0 &&
+    faultOfMetadata(metadata) === undefined
+  );
 }

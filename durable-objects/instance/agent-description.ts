@@ -10,7 +10,9 @@ const MAX = {
   properties: 256,
   propertyLength: 1024,
   leases: 10_000,
+  leaseIdLength: 128,
   inputRoots: 256,
+  hashLength: 128,
   replaced: 256,
 };
 
@@ -21,14 +23,24 @@ export function refuseHello(hello: Hello): string | undefined {
   if (hello.name.length > MAX.nameLength) return "name must have at most 256 characters";
   if (hello.version.length > MAX.versionLength) return "version must have at most 128 characters";
   if (properties.length > MAX.properties) return "platform must have at most 256 properties";
-  if (properties.some(({ name, value }) => name.length + value.length > MAX.propertyLength)) {
+  if (!properties.every(fits)) {
     return "a platform property must have at most 1024 characters";
   }
   if (hello.maxActions < 0) return "max_actions must not be negative";
   if (hello.leaseIds.length > MAX.leases) return "lease_ids must be at most 10000";
   if (hello.replacedAgentIds.length > MAX.replaced) return "replaced_agent_ids must be at most 256";
+  if (hello.leaseIds.some(({ length }) => length > MAX.leaseIdLength)) return "a lease id has at most 128 characters";
   if (hello.cachedInputRoots.length > MAX.inputRoots) return "cached_input_roots must be at most 256";
+  if (hello.cachedInputRoots.some(({ hash }) => hash.length > MAX.hashLength)) {
+    return "the hash of a cached input root has at most 128 digits";
+  }
+  if (hello.replacedAgentIds.some(({ length }) => length > MAX.idLength))
+    return "an agent_id has at most 128 characters";
   return undefined;
+}
+
+function fits({ name, value }: { readonly name: string; readonly value: string }): boolean {
+  return name.length + value.length <= MAX.propertyLength;
 }
 
 /** What people call it. */
@@ -55,7 +67,7 @@ export function agentCapacity({ maxActions, minimums }: Capacity): {
 } {
   return {
     maxActions: maxActions < 0 ? Infinity : maxActions,
-    capacityMilli: amountsOf(minimums.slice(0, MAX.properties)),
+    capacityMilli: amountsOf(minimums.slice(0, MAX.properties).filter(fits)),
   };
 }
 

@@ -1,15 +1,19 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { anyUnpack, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type ExecuteResponse,
   ExecuteResponseSchema,
   ExecutedActionMetadataSchema,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { Code } from "../../protos/gen/google/rpc/code_pb.ts";
+import { PreconditionFailureSchema } from "../../protos/gen/google/rpc/error_details_pb.ts";
 import { type Status, StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
 import { type LeaseResult, LeaseResult_Outcome as Outcome } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { LeaseOutcome } from "../scheduler/events.ts";
 import { MAX_ROW_BYTES } from "./storage.ts";
+
+/** As much of what an agent says of a failure as is kept: it is in the operation's row, once for each attempt. */
+const MAX_MESSAGE_LENGTH = 4096;
 
 /** What the Instance object makes of an agent's LeaseResult. */
 export interface LeaseReport {
@@ -34,6 +38,8 @@ export interface LeaseFacts {
   readonly timeoutMs: number;
   /** One line for each attempt before this one that failed. */
   readonly failures: readonly string[];
+  /** What makes the result impossible; undefined if nothing does. */
+  readonly fault: string | undefined;
 }
 
 /**
@@ -41,7 +47,8 @@ export interface LeaseFacts {
  * action goes to another.
  */
 export function leaseReport(result: LeaseResult, facts: LeaseFacts): LeaseReport {
-  const message = result.status?.message ?? "";
+  const message = (result.status?.message ?? "").slice(0, MAX_MESSAGE_LENGTH);
+  if (facts.fault !== undefined) return malformed(`its result is malformed: ${facts.fault}`);
   switch (result.outcome) {
     case Outcome.COMPLETED:
       return result.actionResult === undefined
@@ -57,7 +64,7 @@ export function leaseReport(result: LeaseResult, facts: LeaseFacts): LeaseReport
       if (result.status === undefined || code === undefined || !REFUSAL_CODES.has(code)) {
         return malformed(`it refused an action with code ${code ?? "(none)"}: ${message}`);
       }
-      return ended("refused", response(result, facts, result.status));
+      return ended("refused", response(result, facts, readableStatus(result.status)));
     }
     case Outcome.INFRASTRUCTURE_FAILURE:
       return { outcome: "infrastructure_failure", message, response: undefined };
@@ -91,6 +98,11 @@ function ended(outcome: LeaseOutcome, response: ExecuteResponse): LeaseReport {
   return { outcome: "refused", message: "", response: create(ExecuteResponseSchema, { status }) };
 }
 
+/** What an agent refuses an action with, without details that no client can read. */
+function readableStatus(status: Status): Status {
+  return { ...status, details: status.details.filter((detail) => anyUnpack(detail, PreconditionFailureSchema)) };
+}
+
 function malformed(message: string): LeaseReport {
   return { outcome: "infrastructure_failure", message, response: undefined };
 }
@@ -102,6 +114,8 @@ function response(result: LeaseResult, facts: LeaseFacts, status: Status | undef
   if (result.actionResult !== undefined) {
     const metadata = result.actionResult.executionMetadata ?? create(ExecutedActionMetadataSchema);
     metadata.worker = facts.agentName;
+    // Of types that nobody here knows, so that a client that wants JSON could not have the result.
+    metadata.auxiliaryMetadata = [];
     metadata.queuedTimestamp = timestampFromMs(facts.queuedAtMs);
     result.actionResult.executionMetadata = metadata;
     made.result = result.actionResult;

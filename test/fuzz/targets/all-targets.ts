@@ -1,7 +1,8 @@
 import type { Target } from "../target.ts";
 import { calls } from "./calls.ts";
 import { compressedBlobs } from "./compressed-blobs.ts";
+import { lyingAgents } from "./lying-agents.ts";
 import { requests } from "./requests.ts";
 import { trees } from "./trees.ts";
 
-export const WORKER_TARGETS: readonly Target[] = [calls, requests, trees, compressedBlobs];
+export const WORKER_TARGETS: readonly Target[] = [calls, requests, trees, compressedBlobs, lyingAgents];
