@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
@@ -87,6 +88,30 @@ forEachProtocol((protocol, clients) => {
       expect(error.rawMessage).toContain(hash);
     });
 
+    it("splits a blob, and splices one", async () => {
+      const blob = blobOf(randomBytes(3_000_000));
+      const name = `${INSTANCE}/uploads/${randomUUID()}/blobs/${blob.digest.hash}/${blob.digest.sizeBytes}`;
+      await clients().byteStream.write(chunks(name, blob.data));
+
+      const { chunkDigests } = await clients().cas.splitBlob({ instanceName: INSTANCE, blobDigest: blob.digest });
+      const more = blobOf(`more ${protocol}`);
+      const spliced = blobOf(Buffer.concat([blob.data, more.data]));
+      await upload(clients(), [more]);
+      const answer = await clients().cas.spliceBlob({
+        instanceName: INSTANCE,
+        blobDigest: spliced.digest,
+        chunkDigests: [...chunkDigests, more.digest],
+      });
+      const { missingBlobDigests } = await clients().cas.findMissingBlobs({
+        instanceName: INSTANCE,
+        blobDigests: [spliced.digest, ...chunkDigests],
+      });
+
+      expect(chunkDigests.length).toBeGreaterThan(1);
+      expect(answer.blobDigest).toEqual(spliced.digest);
+      expect(missingBlobDigests).toEqual([]);
+    });
+
     it("walks a tree", async () => {
       const leaf = messageBlob(DirectorySchema, { files: [{ name: protocol, digest: blobOf("").digest }] });
       const root = messageBlob(DirectorySchema, {
@@ -143,6 +168,24 @@ forEachProtocol((protocol, clients) => {
 
       expect(Buffer.compare(whole, blob.data)).toBe(0);
       expect(part).toEqual(Buffer.from(blob.data.subarray(CHUNK_BYTES - 1, CHUNK_BYTES + 9)));
+    });
+
+    it("takes and gives blobs as zstd", async () => {
+      const text = blobOf(`a line of ${protocol}\n`.repeat(50_000));
+      const { hash, sizeBytes } = text.digest;
+      const name = `compressed-blobs/zstd/${hash}/${sizeBytes}`;
+      const compressed = zstdCompressSync(text.data);
+
+      const write = () => clients().byteStream.write(chunks(`${INSTANCE}/uploads/${randomUUID()}/${name}`, compressed));
+      const first = await write();
+      const again = await write();
+      const read = await readAll(clients(), { resourceName: `${INSTANCE}/${name}`, readOffset: 3n });
+
+      expect(first.committedSize).toBe(BigInt(compressed.length));
+      // It was there: what of it came, or -1 if none of it had to.
+      expect([-1n, BigInt(compressed.length)]).toContain(again.committedSize);
+      expect(read.length).toBeLessThan(text.data.length / 2);
+      expect(zstdDecompressSync(read).equals(text.data.subarray(3))).toBe(true);
     });
 
     it("refuses an offset beyond the end", async () => {
