@@ -1,7 +1,7 @@
 import { unavailableError } from "../errors/unavailable.ts";
 
 /** What all requests of an isolate may hold together of what they can't pass on as it comes: it has 128 MB for everything. */
-const MAX_HELD_BYTES = 64 << 20;
+const MAX_HELD_BYTES = 48 << 20;
 
 /** How long a request waits for memory that others hold, and how often it looks. */
 const MAX_WAIT_MS = 10_000;

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { takeMemory, tryTakeMemory } from "../../../src/memory/isolate-memory.ts";
 
-const ALL_BYTES = 64 << 20;
+const ALL_BYTES = 48 << 20;
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
