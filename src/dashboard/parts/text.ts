@@ -4,7 +4,7 @@
 export function durationText(durationMs: number): string {
   const ms = Math.max(durationMs, 0);
   if (ms < 1) return "0 ms";
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 9_995) return `${(ms / 1000).toFixed(2)} s`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
   const s = Math.round(ms / 1000);
