@@ -1,3 +1,6 @@
+/** setTimeout fires at once for more; 24 days is for ever. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** A phase took longer than its limit. */
 export class TimeLimitExceeded extends Error {
   override readonly name = "TimeLimitExceeded";

@@ -5,6 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { CommandRun } from "../runner/messages.ts";
 import type { InteractiveCommand, Runner } from "../runner/runner.ts";
 import { errorMessage } from "../system-error.ts";
+import { LONGEST_TIMER_MS } from "../time-limit.ts";
 import { encodeWorkRequest, WorkResponseReader, type WorkerProtocol } from "./worker-protocol.ts";
 
 /** How long a worker has to answer a request that was cancelled. */
@@ -106,9 +107,12 @@ export class PersistentWorker {
     const pending = Promise.withResolvers<WorkResponse>();
     this.#pending = pending;
     const stopped = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      stopped.reject(new WorkerTimeout("the worker did not answer in time"));
-    }, timeoutMs);
+    const timer = setTimeout(
+      () => {
+        stopped.reject(new WorkerTimeout("the worker did not answer in time"));
+      },
+      Math.min(timeoutMs, LONGEST_TIMER_MS),
+    );
     const onAbort = (): void => {
       stopped.reject(signal.reason);
     };

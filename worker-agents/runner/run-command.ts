@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import { basename } from "node:path";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
+import { LONGEST_TIMER_MS } from "../time-limit.ts";
 import { commandFailure, type CommandEnd, type CommandFailure, type CommandRun } from "./messages.ts";
 import { ControlGroup, type ControlGroups, type ResourceLimits } from "./control-groups.ts";
 import { GROUP_OPTIONS, killGroup, killRest, orphansBefore } from "./process-group.ts";
@@ -15,9 +16,6 @@ const KILL_GRACE_MS = 10_000;
 
 /** How often it is looked at whether killed processes have gone. */
 const GROUP_CHECK_INTERVAL_MS = 2;
-
-/** setTimeout fires at once for more; 24 days is for ever. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What a shell reports for a program that passed `ulimit -f`: 128 + SIGXFSZ. */
 const EXIT_FILE_TOO_LARGE = 153;
@@ -106,7 +104,7 @@ export class RunningCommand {
         this.#timedOut = !this.#killed;
         this.kill();
       },
-      Math.min(this.#command.timeoutMs, MAX_TIMER_MS),
+      Math.min(this.#command.timeoutMs, LONGEST_TIMER_MS),
     );
     const sizeCheck = setInterval(() => {
       if (this.#stdio.tooLong() !== undefined) this.kill();

@@ -2,14 +2,12 @@ import { fork, type ChildProcess } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatControlGroups, killAllGroups, type ControlGroups } from "./control-groups.ts";
+import { LONGEST_TIMER_MS } from "../time-limit.ts";
 import { GROUP_OPTIONS, killAbandoned } from "./process-group.ts";
 import { isFromRunner, type CommandEnd, type CommandFailure, type CommandRun, type ToRunner } from "./messages.ts";
 
 /** More than killing a command may take: see run-command.ts. */
 const STUCK_AFTER_MS = 30_000;
-
-/** setTimeout fires at once for more. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The machine failed a command: it says nothing about the command itself. */
 export class RunnerError extends Error {
@@ -103,7 +101,7 @@ export class Runner {
   /** The runner process ends a command in time, unless it is stuck itself, on a dead disk for example: then it has to go. */
   #expectEnd(timeoutMs: number): NodeJS.Timeout {
     const runner = this.#process;
-    return setTimeout(() => runner?.kill("SIGKILL"), Math.min(timeoutMs + this.#stuckAfterMs, MAX_TIMER_MS));
+    return setTimeout(() => runner?.kill("SIGKILL"), Math.min(timeoutMs + this.#stuckAfterMs, LONGEST_TIMER_MS));
   }
 
   #begin(
