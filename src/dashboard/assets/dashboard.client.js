@@ -79,27 +79,50 @@ function place(region, element) {
   return (fresh) => fresh.querySelectorAll(all)[index];
 }
 
-/** Shows what an action writes, as it is written. */
+/** The connections by which output comes, each by the element that shows it. */
+const following = new Map();
+
+/** Shows what an action writes, from its beginning on, as it is written. */
 function followStream(terminal) {
+  terminal.textContent = "";
   const source = new EventSource(terminal.dataset.stream);
+  following.set(terminal, source);
   source.addEventListener("message", ({ data }) => {
     const isAtEnd = terminal.scrollHeight - terminal.scrollTop - terminal.clientHeight < AT_END_PX;
     // Made by the server, with all of the action's own text escaped.
     terminal.insertAdjacentHTML("beforeend", JSON.parse(data));
     if (isAtEnd) terminal.scrollTop = terminal.scrollHeight;
   });
-  for (const last of ["end", "cut"]) source.addEventListener(last, () => source.close());
+  for (const last of ["end", "cut"]) source.addEventListener(last, () => unfollow(terminal));
   source.addEventListener("lost", () => {
-    source.close();
+    unfollow(terminal);
     setTimeout(() => {
-      if (!document.contains(terminal)) return;
-      terminal.textContent = "";
-      followStream(terminal);
+      if (document.contains(terminal)) followStream(terminal);
     }, FOLLOW_AGAIN_MS);
   });
   source.addEventListener("error", () => {
-    if (!document.contains(terminal)) source.close();
+    if (!document.contains(terminal)) unfollow(terminal);
   });
+}
+
+function unfollow(terminal) {
+  following.get(terminal)?.close();
+  following.delete(terminal);
+}
+
+/** Nobody looks at a hidden page, and a browser opens few connections at once, for all of its pages together. */
+let unfollowed = [];
+
+function onVisibilityChange() {
+  if (document.hidden) {
+    unfollowed = [...following.keys()];
+    unfollowed.forEach(unfollow);
+  } else {
+    unfollowed
+      .splice(0)
+      .filter((terminal) => document.contains(terminal))
+      .forEach(followStream);
+  }
 }
 
 function enableCopying(button) {
@@ -117,5 +140,6 @@ function enhance(part) {
   for (const button of part.querySelectorAll("[data-copy]")) enableCopying(button);
 }
 
+document.addEventListener("visibilitychange", onVisibilityChange);
 enhance(document);
 void refresh();

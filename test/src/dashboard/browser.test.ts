@@ -48,7 +48,7 @@ const violationsSchema = z.array(
 
 const LACKING = lacking(CHROMIUM);
 
-describe.skipIf(LACKING !== "")(`in Chromium${LACKING}`, { timeout: 60_000 }, () => {
+describe.skipIf(LACKING !== "")(`in Chromium${LACKING}`, { timeout: 120_000 }, () => {
   let browser: Browser;
   const contexts: BrowserContext[] = [];
   /** What must not happen on any page: dialogs, errors of scripts, refusals by the Content-Security-Policy. */
@@ -68,6 +68,7 @@ describe.skipIf(LACKING !== "")(`in Chromium${LACKING}`, { timeout: 60_000 }, ()
   async function open(look: (typeof LOOKS)[number] = LOOKS[0]): Promise<Page> {
     const context = await browser.newContext({ ...look, baseURL: instance.worker.url, bypassCSP: false });
     contexts.push(context);
+    context.setDefaultTimeout(60_000);
     const page = await context.newPage();
     page.on("dialog", (dialog) => {
       faults.push(`dialog: ${dialog.message()}`);
@@ -156,6 +157,23 @@ describe.skipIf(LACKING !== "")(`in Chromium${LACKING}`, { timeout: 60_000 }, ()
     agent.answer(stdout, `\u001b[32mhello\u001b[0m ${EVIL}`);
     await page.locator("#stdout ~ pre .ansi-fg-2", { hasText: "hello" }).waitFor();
     await page.locator("#stdout ~ pre", { hasText: "<script>alert(2)</script>" }).waitFor();
+
+    // A hidden page reads nothing; one that is seen again reads from the beginning.
+    const setHidden = (hidden: boolean) =>
+      page.evaluate(
+        `Object.defineProperty(document, "hidden", { value: ${hidden}, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));`,
+      );
+    await setHidden(true);
+    await setHidden(false);
+    for (;;) {
+      const again = await agent.next("outputRequest");
+      if (again.stream !== OutputStream.STDOUT || again.offset > 0n) continue;
+      agent.answer(again, "once more");
+      break;
+    }
+    await page.locator("#stdout ~ pre", { hasText: /^once more$/ }).waitFor();
+
     const output = blobOf("all of it");
     await upload(instance.clients, [output]);
     agent.end(leaseId, { outcome: Outcome.COMPLETED, actionResult: { exitCode: 7, stdoutDigest: output.digest } });

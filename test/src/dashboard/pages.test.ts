@@ -139,9 +139,10 @@ describe("an operation's page", () => {
     const { text } = await get(pathOf(name));
     expect(said(text)).toMatch(/Nobody can run it: no agent is connected\. It is refused in \d+ min/);
     await instance.clients.operations.cancelOperation({ name });
-    await vi.waitFor(async () => {
+    const cancelled = async () => {
       expect(said((await get(pathOf(name))).text)).toContain("cancelled");
-    });
+    };
+    await vi.waitFor(cancelled, { timeout: 20_000 });
   });
 
   test("shows output as it is written, to scripts in pieces of a page", async () => {
