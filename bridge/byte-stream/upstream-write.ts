@@ -7,7 +7,7 @@ import { type CallContext, type Caller, startUpstreamCall } from "../call.ts";
 import { pathOf } from "../method-path.ts";
 import { readUnaryAnswer, type UnaryAnswer } from "../unary-call.ts";
 import type { UpstreamCall } from "../upstream.ts";
-import { type Write, writeFrame } from "./write-frame.ts";
+import { type Write, writeFrameHead } from "./write-frame.ts";
 
 const PATH = pathOf(ByteStream.method.write);
 
@@ -39,10 +39,15 @@ export class UpstreamWrite {
 
   /** Resolves when the endpoint can take more, or has answered. */
   async send(write: Write): Promise<void> {
-    const frame = writeFrame(write);
-    this.#sentBytes += frame.length;
-    if (!this.#call.requestBody.write(frame)) {
-      await this.unlessAnswered((resolve) => this.#call.requestBody.once("drain", resolve));
+    const { requestBody } = this.#call;
+    const head = writeFrameHead(write);
+    this.#sentBytes += head.length + write.data.length;
+    requestBody.cork();
+    requestBody.write(head);
+    if (write.data.length > 0) requestBody.write(write.data);
+    requestBody.uncork();
+    if (requestBody.writableNeedDrain) {
+      await this.unlessAnswered((resolve) => requestBody.once("drain", resolve));
     }
   }
 
