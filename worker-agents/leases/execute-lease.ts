@@ -55,13 +55,16 @@ export async function executeLease(
   const inUse = new Set<PersistentWorker>();
   /** What has ended by itself, and so with all its processes. */
   let spent: ReadyAction | undefined;
-  const setUp = async (mayHire: boolean): Promise<ReadyAction> => {
-    const ready = await withTimeLimit(limits.inputFetchTimeoutMs, signal, (limited) =>
-      setUpInputs(lease, attempt, machine, mayHire, limited),
-    );
-    if (ready.hired !== undefined) inUse.add(ready.hired.worker);
-    return ready;
-  };
+  let isOver = false;
+  const setUp = (mayHire: boolean): Promise<ReadyAction> =>
+    withTimeLimit(limits.inputFetchTimeoutMs, signal, async (limited) => {
+      const ready = await setUpInputs(lease, attempt, machine, mayHire, limited);
+      if (ready.hired === undefined) return ready;
+      // It may have been left to itself, and nobody have waited for it any more.
+      if (isOver) machine.persistentWorkers?.release(ready.hired.worker);
+      else inUse.add(ready.hired.worker);
+      return ready;
+    });
   try {
     if (lease.instanceName !== machine.instanceName) {
       throw new Error(`the lease is of instance "${lease.instanceName}", the agent of "${machine.instanceName}"`);
@@ -108,6 +111,7 @@ export async function executeLease(
     machine.disk.failed(error);
     return failedResult(lease.leaseId, phase, signal.aborted ? signal.reason : error);
   } finally {
+    isOver = true;
     machine.liveOutput.end(lease.leaseId);
     for (const worker of inUse) machine.persistentWorkers?.release(worker);
     work.discard(attempt, spent && machine.laidOut?.keep(spent.root, spent.tree, spent.usedAt));
