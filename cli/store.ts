@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
-import { endpointOption, parseWholeNumberFrom } from "./options.ts";
+import { MAX_SHARDS } from "../src/config/schema.ts";
+import { endpointOption, parsePositiveInteger, parseWholeNumberFrom } from "./options.ts";
 import { applyOptionsFile, optionsFileOption } from "./options-file.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
 
@@ -17,12 +18,14 @@ interface CheckFlags extends StoreFlags {
 /** `remex store …` */
 export function storeCommand(): Command {
   const store = new Command("store")
-    .summary("look after a store: compare its index with R2")
-    .description("Looks after a store of an endpoint: what the index says of blobs, and what R2 has of them.");
+    .summary("look after a store: compare its index with R2, change its number of shards")
+    .description(
+      "Looks after a store of an endpoint: what the index says of blobs, what R2 has of them, and how many objects share the index.",
+    );
   store.hook("preSubcommand", (_, command) => {
     applyOptionsFile(command, store.args);
   });
-  for (const command of [checkCommand()]) store.addCommand(command);
+  for (const command of [checkCommand(), reshardCommand()]) store.addCommand(command);
   return store;
 }
 
@@ -61,6 +64,37 @@ Examples:
     .action(runCheck);
 }
 
+function reshardCommand(): Command {
+  return withStoreOptions(new Command("reshard"))
+    .summary("change the number of objects that share a store's index")
+    .description(
+      "Changes the number of objects that share a store's index, while the store is in use, and waits until it is done.",
+    )
+    .addOption(
+      new Option("--shards <number>", `how many there are to be, up to ${MAX_SHARDS}`)
+        .makeOptionMandatory()
+        .env("REMEX_SHARDS")
+        .argParser(parsePositiveInteger),
+    )
+    .addHelpText(
+      "after",
+      `
+More shards take more calls a second (one takes about a thousand) and hold more (10 GB of index rows each); each call for
+many blobs asks all of them.
+
+While it runs, clients are served as always, and a little slower: each look-up asks two shards instead of one. Nothing is
+evicted in that time. The shards do it by themselves: with Ctrl-C you stop watching, and nothing else; the same command
+again goes on watching. There can be one change at a time.
+
+Afterwards set stores.{name}.shards in the configuration to the same number, for the next deployment. It is what a new
+store is made with, and what a Worker goes by until the store has told it the real one.
+
+Example:
+  $ remex store reshard --endpoint https://remex.example.com --token-file operator-token --store MAIN_STORE --shards 16`,
+    )
+    .action(runReshard);
+}
+
 function withStoreOptions(command: Command): Command {
   return command
     .addOption(endpointOption())
@@ -71,6 +105,18 @@ function withStoreOptions(command: Command): Command {
         .env("REMEX_STORE"),
     )
     .addOption(optionsFileOption());
+}
+
+interface ReshardFlags extends StoreFlags {
+  readonly shards: number;
+}
+
+async function runReshard({ endpoint, tokenFile, store, shards }: ReshardFlags): Promise<void> {
+  const token = readTokenFile(tokenFile);
+  const { reshardStore } = await import("./store/reshard-store.ts");
+  await reshardStore({ endpoint, token, store }, shards, (line) => {
+    console.log(line);
+  });
 }
 
 async function runCheck({ endpoint, tokenFile, store, dryRun = false, graceS }: CheckFlags): Promise<void> {

@@ -1,7 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { AlarmClock } from "./alarm-clock.ts";
 import { AbandonedUploads } from "./cache-shard/abandoned-uploads.ts";
-import { getActionResult, putActionResult, removeActionResult } from "./cache-shard/action-results.ts";
+import {
+  getActionResult,
+  putActionResult,
+  receiveActionResult,
+  removeActionResult,
+} from "./cache-shard/action-results.ts";
 import {
   findByHash,
   findMissing,
@@ -9,12 +14,16 @@ import {
   insertObject,
   isObjectIndexed,
   lookUp,
+  receiveBlob,
   removeBlobs,
   touchOne,
 } from "./cache-shard/blobs.ts";
 import { DELETION_GRACE_MS, Deletions } from "./cache-shard/deletions.ts";
 import { Eviction } from "./cache-shard/eviction.ts";
-import { Identity } from "./cache-shard/identity.ts";
+import { Identity, type RecordedIdentity } from "./cache-shard/identity.ts";
+import { Moving } from "./cache-shard/moving.ts";
+import type { PeerCall, Peers } from "./cache-shard/peers.ts";
+import { ReshardCoordination } from "./cache-shard/reshard-coordination.ts";
 import { type LookupCounts, LookupCounters } from "./cache-shard/lookup-counters.ts";
 import type {
   ActionResultLookupsRequest,
@@ -29,12 +38,16 @@ import type {
   InsertInlineRequest,
   InsertObjectOutcome,
   InsertObjectRequest,
+  Layout,
   LookUpRequest,
   ObjectRow,
   ObjectRowsRequest,
   PutActionResultRequest,
+  Received,
+  ReceiveRequest,
   RecordPartRequest,
   RemoveActionResultRequest,
+  ReshardRequest,
   ShardIdentity,
   ShardReply,
   ShardRequest,
@@ -58,10 +71,15 @@ import {
   findUpload,
   forgetUpload,
   isCurrentUpload,
+  receiveUpload,
   recordPart,
 } from "./cache-shard/uploads.ts";
 import { R2Objects } from "../src/blob-store/r2-objects.ts";
+import { newLayout } from "../src/cache-shards/layout.ts";
+import { shardName } from "../src/cache-shards/shard-map.ts";
 import { servedConfig } from "../src/config/served-config.ts";
+import { callObject } from "../src/objects/call-object.ts";
+import { placedObjects } from "../src/objects/placed-objects.ts";
 import type { Env } from "../src/env.ts";
 
 /**
@@ -81,7 +99,7 @@ export class CacheShard extends DurableObject<Env> {
   readonly #abandonedUploads: AbandonedUploads;
   readonly #upkeep: Upkeep;
   readonly #alarm: AlarmClock;
-  #knownPolicy: { readonly of: ShardIdentity; readonly policy: ShardPolicy | undefined } | undefined;
+  #knownPolicy: { readonly of: RecordedIdentity; readonly policy: ShardPolicy | undefined } | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -101,6 +119,7 @@ export class CacheShard extends DurableObject<Env> {
 
     const objects = () => new R2Objects(env.CAS, this.#store());
     const policy = () => this.#policy();
+    const peers: Peers = { call: (recorded, index, call) => this.#callPeer(recorded, index, call) };
     this.#deletions = new Deletions(storage, objects, this.#upkeepCounters);
     const shared = {
       storage,
@@ -111,7 +130,14 @@ export class CacheShard extends DurableObject<Env> {
       counters: this.#upkeepCounters,
     };
     this.#abandonedUploads = new AbandonedUploads(shared);
-    this.#upkeep = new Upkeep([this.#abandonedUploads, this.#deletions, new Eviction(shared), new Spilling(shared)]);
+    this.#upkeep = new Upkeep([
+      this.#abandonedUploads,
+      this.#deletions,
+      new Eviction(shared),
+      new Spilling(shared),
+      new Moving(shared, this.#identity, peers),
+      new ReshardCoordination(this.#identity, peers),
+    ]);
     this.#alarm = new AlarmClock(ctx, () => this.#upkeep.dueMs());
   }
 
@@ -238,7 +264,41 @@ export class CacheShard extends DurableObject<Env> {
       amounts: this.#totals.now,
       counts: this.#upkeepCounters.snapshot(),
       deletions: this.#deletions.count,
+      moved: this.#hasMoved(),
     }));
+  }
+
+  /** The store's layout. Shard 0 is the one that surely knows. */
+  layout({ shard }: ShardRequest): ShardReply<Layout> {
+    return this.#serve(shard, () => this.#identity.recorded?.layout ?? newLayout(shard.count));
+  }
+
+  /** Begins a change of the number of shards; to be asked of shard 0. If another is under way, the answer is its layout. */
+  reshard({ shard, count }: ReshardRequest): ShardReply<Layout> {
+    return this.#serve(shard, () => this.#identity.beginChange(count));
+  }
+
+  /** Whether the shard has nothing any more that belongs elsewhere by the caller's layout, of which it hears by this. */
+  hasMoved({ shard }: ShardRequest): ShardReply<boolean> {
+    return this.#serve(shard, () => this.#hasMoved());
+  }
+
+  /** Takes what belongs here from another shard. Called again, it changes nothing. */
+  receive({ shard, blobs, actionResults, uploads }: ReceiveRequest): ShardReply<Received> {
+    return this.#serve(shard, (sql) => {
+      const surplus: string[] = [];
+      for (const blob of blobs) {
+        const received = receiveBlob(sql, this.#deletions, blob);
+        this.#totals.add(received.change);
+        if (received.surplus && "uploadId" in blob.entry) surplus.push(blob.entry.uploadId);
+      }
+      for (const result of actionResults) this.#totals.add(receiveActionResult(sql, result));
+      for (const upload of uploads) {
+        if (!receiveUpload(sql, upload)) surplus.push(upload.session.uploadId);
+        this.#abandonedUploads.began(upload.beganMs);
+      }
+      return { surplus };
+    });
   }
 
   putActionResult({ shard, key, bytes }: PutActionResultRequest): ShardReply<null> {
@@ -281,9 +341,24 @@ export class CacheShard extends DurableObject<Env> {
     });
   }
 
+  #hasMoved(): boolean {
+    const { recorded } = this.#identity;
+    return recorded !== undefined && recorded.movedEpoch === recorded.layout.epoch;
+  }
+
+  /** Calls another shard of the store. */
+  async #callPeer<T>({ layout, store }: RecordedIdentity, index: number, call: PeerCall<T>): Promise<T> {
+    const place = servedConfig(this.env).stores.get(store) ?? {};
+    const shards = placedObjects(this.env, this.env.CACHE_SHARD, place);
+    const identity = { store, index, count: layout.count, layout };
+    const reply = await callObject(shards, shardName(store, index), (stub) => call(stub, identity));
+    if (reply.ok) return reply.value;
+    throw new Error(`shard ${index} goes by a later layout than epoch ${layout.epoch}`);
+  }
+
   #serve<T>(shard: ShardIdentity, method: (sql: SqlStorage) => T): ShardReply<T> {
-    const recordedCount = this.#identity.shardCount(shard);
-    if (recordedCount !== shard.count) return { ok: false, recordedCount };
+    const refusal = this.#identity.admit(shard);
+    if (refusal !== undefined) return { ok: false, ...refusal };
     const value = this.#totals.transaction(() => method(this.ctx.storage.sql));
     this.#alarm.set(this.#upkeep.dueMs());
     return { ok: true, value };
@@ -301,7 +376,9 @@ export class CacheShard extends DurableObject<Env> {
     const { recorded } = this.#identity;
     if (recorded === undefined || this.#knownPolicy?.of === recorded) return this.#knownPolicy?.policy;
     const config = servedConfig(this.env).stores.get(recorded.store);
-    const policy = config && policyOf(config, recorded.count);
+    // While blobs move, two shards may name one object: none of them may be evicted.
+    const isStable = recorded.layout.phase === "stable";
+    const policy = config && isStable ? policyOf(config, recorded.layout.count) : undefined;
     this.#knownPolicy = { of: recorded, policy };
     return policy;
   }

@@ -1,5 +1,6 @@
-import type { ActionResultKey } from "./rpc.ts";
-import type { Change } from "./totals.ts";
+import { digestBindings } from "./digest-key.ts";
+import type { ActionResultKey, MovingActionResult } from "./rpc.ts";
+import type { Change } from "./amounts.ts";
 
 /**
  * An action's result has at most one row for its hash. The size is 0 where it came or is asked for over HTTP, whose paths
@@ -62,6 +63,32 @@ export function putActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Ui
     actionResults: 1 - before.length,
     actionResultBytes: bytes.length - before.reduce((sum, { length }) => sum + length, 0),
   };
+}
+
+/** The result with just this key, without counting it as used. */
+export function actionResultBytes(sql: SqlStorage, { digest, instance }: ActionResultKey): Uint8Array | undefined {
+  const query =
+    "SELECT bytes FROM action_results WHERE instance = ? AND digest_function = ? AND hash = unhex(?) AND size_bytes = ?";
+  for (const { bytes } of sql.exec<{ bytes: ArrayBuffer }>(query, instance, ...digestBindings(digest))) {
+    return new Uint8Array(bytes);
+  }
+  return undefined;
+}
+
+/** Takes a result from another shard, unless there is a later one, which came here. */
+export function receiveActionResult(sql: SqlStorage, { bytes, key, lastAccessMs }: MovingActionResult): Change {
+  const written = sql
+    .exec(
+      `INSERT INTO action_results (instance, digest_function, hash, size_bytes, bytes, last_access_ms)
+         SELECT ?1, ?2, unhex(?3), ?4, ?5, ?6 WHERE NOT EXISTS
+           (SELECT 1 FROM action_results WHERE instance = ?1 AND digest_function = ?2 AND hash = unhex(?3))
+         RETURNING 1`,
+      ...bindings(key),
+      bytes,
+      lastAccessMs,
+    )
+    .toArray().length;
+  return { actionResults: written, actionResultBytes: written * bytes.length };
 }
 
 /** Removes an action's result; where `bytes` are given, only if it still is that one. */

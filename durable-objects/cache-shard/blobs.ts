@@ -1,7 +1,7 @@
 import { digestBindings } from "./digest-key.ts";
 import type { Deletions } from "./deletions.ts";
-import type { BlobEntry, DigestKey, DigestsJson } from "./rpc.ts";
-import type { Change } from "./totals.ts";
+import type { BlobEntry, DigestKey, DigestsJson, MovingBlob } from "./rpc.ts";
+import type { Change } from "./amounts.ts";
 
 const WHERE_DIGEST = "WHERE digest_function = ? AND hash = unhex(?) AND size_bytes = ?";
 
@@ -201,6 +201,50 @@ export function moveToObject(
   sql.exec("DELETE FROM blob_bytes WHERE id = ?", bytesId);
   const { sizeBytes } = digest;
   return { inlineBlobs: -1, inlineBytes: -sizeBytes, objectBlobs: 1, objectBytes: sizeBytes };
+}
+
+/**
+ * Takes a blob from another shard. To be called in a transaction.
+ * @returns `surplus` if the blob was here before, or its object is being deleted: then that object is of no use
+ */
+export function receiveBlob(
+  sql: SqlStorage,
+  deletions: Deletions,
+  { digest, entry, lastAccessMs }: MovingBlob,
+): { readonly change: Change; readonly surplus: boolean } {
+  const touched = sql.exec(
+    `UPDATE blobs SET last_access_ms = max(last_access_ms, ?) ${WHERE_DIGEST} RETURNING 1`,
+    lastAccessMs,
+    ...digestBindings(digest),
+  );
+  if (touched.toArray().length > 0) {
+    return { change: {}, surplus: "uploadId" in entry && !isObjectIndexed(sql, digest, entry.uploadId) };
+  }
+  if ("uploadId" in entry) {
+    if (deletions.has(entry.uploadId)) return { change: {}, surplus: true };
+    return { change: insertObject(sql, digest, entry.uploadId, lastAccessMs), surplus: false };
+  }
+  return { change: insertInline(sql, toJson([digest]), entry.bytes, lastAccessMs, 0), surplus: false };
+}
+
+/**
+ * Drops a blob that is in another shard now, with its bytes but not its object. To be called in a transaction.
+ * @returns undefined if it was no longer here as it was sent
+ */
+export function dropMoved(sql: SqlStorage, digest: DigestKey, entry: BlobEntry): Change | undefined {
+  const uploadId = "uploadId" in entry ? entry.uploadId : null;
+  const [dropped] = sql
+    .exec<{ bytesId: number | null }>(
+      `DELETE FROM blobs ${WHERE_DIGEST} AND upload_id IS ? RETURNING bytes_id AS bytesId`,
+      ...digestBindings(digest),
+      uploadId,
+    )
+    .toArray();
+  if (dropped === undefined) return undefined;
+  const { sizeBytes } = digest;
+  if (dropped.bytesId === null) return { objectBlobs: -1, objectBytes: -sizeBytes };
+  sql.exec("DELETE FROM blob_bytes WHERE id = ?", dropped.bytesId);
+  return { inlineBlobs: -1, inlineBytes: -sizeBytes };
 }
 
 /** Whether the object of `uploadId` is what the index says of the blob. */

@@ -1,4 +1,4 @@
-import type { Amounts } from "./totals.ts";
+import type { Amounts } from "./amounts.ts";
 import type { UpkeepCounts } from "./upkeep-counters.ts";
 
 /**
@@ -6,13 +6,32 @@ import type { UpkeepCounts } from "./upkeep-counters.ts";
  * ever added, and a new one is optional.
  */
 
-/** Which object the Worker means to talk to; the object answers only if it is that one. */
+/**
+ * How a store's hashes are spread over shards. Shard 0 decides on each change; every call says which layout its caller goes
+ * by, and a shard serves it only if that is its own, so that nobody looks for a blob where it is not.
+ */
+export interface Layout {
+  /** Higher for each layout that comes after another. */
+  readonly epoch: number;
+  /**
+   * - stable: hashes are spread over `count` shards;
+   * - preparing: everybody learns to look in the shards of both numbers, and still writes to those of `from`;
+   * - moving: everybody writes to those of `count`, and what is in others is moved there.
+   */
+  readonly phase: "stable" | "preparing" | "moving";
+  readonly count: number;
+  /** The number before the change that is under way; `count` if there is none. */
+  readonly from: number;
+}
+
+/** Which object the caller means to talk to; the object answers only if it is that one. */
 export interface ShardIdentity {
   readonly store: string;
-  /** 0 … `count` - 1. */
   readonly index: number;
-  /** How many shards the store has by the Worker's configuration. */
+  /** How many shards the store has, by the layout or, without one, by the configuration. */
   readonly count: number;
+  /** The layout that the caller knows; without it, it goes by the configuration. */
+  readonly layout?: Layout;
 }
 
 export interface ActionResultLookupsRequest {
@@ -23,11 +42,13 @@ export interface ActionResultLookupsRequest {
 }
 
 /**
- * Every method's answer. `ok: false` means that nothing was done, because the store was made with `recordedCount`
- * shards: under another number, blobs would be looked for where they are not.
+ * Every method's answer. `ok: false` means that nothing was done, because the store has another layout than the caller
+ * goes by. Without `layout` the shard has never heard of any (then `recordedCount` is 0, and shard 0 is to be asked), or it
+ * is of a version that knows of no changes.
  */
 export type ShardReply<T> =
-  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly recordedCount: number };
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly recordedCount: number; readonly layout?: Layout };
 
 /**
  * Digests as the JSON text that becomes the one parameter of a statement: `[[digest function, hash, size], …]`, with
@@ -48,6 +69,44 @@ export interface ShardStanding {
   readonly counts: UpkeepCounts;
   /** How many R2 objects wait to be deleted. */
   readonly deletions: number;
+  /** Whether it has moved all that belongs elsewhere in the change that is under way. */
+  readonly moved?: boolean;
+}
+
+export interface ReshardRequest extends ShardRequest {
+  /** How many shards the store is to have. */
+  readonly count: number;
+}
+
+/** A blob that moves to another shard. */
+export interface MovingBlob {
+  readonly digest: DigestKey;
+  readonly lastAccessMs: number;
+  readonly entry: BlobEntry;
+}
+
+export interface MovingActionResult {
+  readonly key: ActionResultKey;
+  readonly lastAccessMs: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface MovingUpload {
+  readonly key: UploadKey;
+  readonly session: UploadSession;
+  readonly beganMs: number;
+  readonly parts: readonly (UploadPart & { readonly storedMs: number })[];
+}
+
+export interface ReceiveRequest extends ShardRequest {
+  readonly blobs: readonly MovingBlob[];
+  readonly actionResults: readonly MovingActionResult[];
+  readonly uploads: readonly MovingUpload[];
+}
+
+/** The upload ids of those objects and uploads that are of no use, since the shard has others in their place. */
+export interface Received {
+  readonly surplus: readonly string[];
 }
 
 /** One digest, in the terms of `DigestsJson`. */

@@ -84,4 +84,13 @@ export const CACHE_SHARD_SCHEMA: readonly string[] = [
   `,
   // At most one row: what the shard held when it was saved, and whether nothing has come or gone since.
   `CREATE TABLE totals (up_to_date INTEGER NOT NULL, amounts TEXT NOT NULL)`,
+  // The layout (see rpc.ts), whose count is shard_count; the epoch of the last change in which this shard has moved
+  // everything, and, in shard 0, that of the last layout that all shards have heard of.
+  `
+  ALTER TABLE shard ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE shard ADD COLUMN phase TEXT NOT NULL DEFAULT 'stable';
+  ALTER TABLE shard ADD COLUMN from_count INTEGER;
+  ALTER TABLE shard ADD COLUMN moved_epoch INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE shard ADD COLUMN announced_epoch INTEGER NOT NULL DEFAULT 1;
+  `,
 ];

@@ -116,6 +116,8 @@ export class Spilling implements Chore {
     if (bytes === undefined) return;
     await this.#context.objects().put(digestOfKey(key), uploadId, bytes);
     this.#context.totals.transaction(() => {
+      // Since the step began, a change of the number of shards has: what moves may have been read already.
+      if (this.#context.policy() === undefined) return;
       // If it is no longer on the list, its object was deleted meanwhile, or is about to be.
       if (!this.#context.deletions.cancel(uploadId)) return;
       const change = moveToObject(this.#context.storage.sql, key, bytesId, uploadId);

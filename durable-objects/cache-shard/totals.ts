@@ -1,18 +1,4 @@
-import { z } from "zod";
-
-const amountsSchema = z.object({
-  inlineBlobs: z.number(),
-  inlineBytes: z.number(),
-  objectBlobs: z.number(),
-  objectBytes: z.number(),
-  actionResults: z.number(),
-  actionResultBytes: z.number(),
-});
-
-/** What a shard holds: blobs in rows, blobs in R2, action results; how many of each, and how many bytes. */
-export type Amounts = z.infer<typeof amountsSchema>;
-
-export type Change = Partial<Amounts>;
+import { type Amounts, amountsSchema, type Change } from "./amounts.ts";
 
 /** How soon after the first change the totals are saved. An object that does nothing stays in memory for longer. */
 const SAVE_DELAY_MS = 3000;

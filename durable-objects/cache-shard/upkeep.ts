@@ -2,7 +2,7 @@ import { log } from "../../src/log.ts";
 import type { Chore } from "./chore.ts";
 
 /** How long a chore rests after a step that failed; twice as long after each more, up to the other. */
-const FIRST_REST_MS = 5000;
+const FIRST_REST_MS = 1000;
 const LONGEST_REST_MS = 10 * 60_000;
 
 /** Sees to it that each chore is done when it is due, and that none can keep the others from it. */

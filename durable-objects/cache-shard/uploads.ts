@@ -1,6 +1,6 @@
 import { isObjectIndexed } from "./blobs.ts";
 import type { Deletions } from "./deletions.ts";
-import type { UploadKey, UploadPart, UploadSession } from "./rpc.ts";
+import type { MovingUpload, UploadKey, UploadPart, UploadSession } from "./rpc.ts";
 
 const WHERE_KEY =
   "WHERE instance = ? AND client_upload_id = ? AND digest_function = ? AND hash = unhex(?) AND size_bytes = ?";
@@ -36,13 +36,22 @@ export function beginUpload(
   sql: SqlStorage,
   deletions: Deletions,
   key: UploadKey,
-  { uploadId, r2UploadId, partSizeBytes }: UploadSession,
+  session: UploadSession,
   nowMs: number,
 ): void {
   const replaced = findUpload(sql, key)?.session;
   // The same call again, after an answer that was lost.
-  if (replaced?.uploadId === uploadId) return;
+  if (replaced?.uploadId === session.uploadId) return;
   if (replaced !== undefined) discardUpload(sql, deletions, key, replaced, nowMs);
+  insertUpload(sql, key, session, nowMs);
+}
+
+function insertUpload(
+  sql: SqlStorage,
+  key: UploadKey,
+  { uploadId, r2UploadId, partSizeBytes }: UploadSession,
+  beganMs: number,
+): void {
   sql.exec(
     `INSERT INTO uploads
        (instance, client_upload_id, digest_function, hash, size_bytes,
@@ -52,7 +61,7 @@ export function beginUpload(
     uploadId,
     r2UploadId,
     partSizeBytes,
-    nowMs,
+    beganMs,
   );
 }
 
@@ -103,4 +112,47 @@ export function discardUpload(
 export function forgetUpload(sql: SqlStorage, key: UploadKey, uploadId: string): void {
   sql.exec(`DELETE FROM uploads ${WHERE_KEY} AND upload_id = ?`, ...bindings(key), uploadId);
   sql.exec("DELETE FROM upload_parts WHERE upload_id = ?", uploadId);
+}
+
+/** Uploads under hashes that `isWanted` picks, at most `limit`, with their parts. */
+export function uploadPage(sql: SqlStorage, isWanted: (hash: string) => boolean, limit: number): MovingUpload[] {
+  const uploads: MovingUpload[] = [];
+  for (const row of sql.exec<{
+    instance: string;
+    client_upload_id: string;
+    digest_function: number;
+    hash: string;
+    size_bytes: number;
+    began_ms: number;
+  }>(
+    `SELECT instance, client_upload_id, digest_function, lower(hex(hash)) AS hash, size_bytes, began_ms FROM uploads`,
+  )) {
+    if (!isWanted(row.hash)) continue;
+    const digest = { digestFunction: row.digest_function, hash: row.hash, sizeBytes: row.size_bytes };
+    const key = { instance: row.instance, clientUploadId: row.client_upload_id, digest };
+    const session = findUpload(sql, key)?.session;
+    if (session === undefined) continue;
+    const parts = sql
+      .exec<{ partNumber: number; etag: string; storedMs: number }>(
+        `SELECT part_number AS partNumber, etag, stored_ms AS storedMs
+         FROM upload_parts WHERE upload_id = ? ORDER BY part_number`,
+        session.uploadId,
+      )
+      .toArray();
+    uploads.push({ key, session, beganMs: row.began_ms, parts });
+    if (uploads.length === limit) break;
+  }
+  return uploads;
+}
+
+/**
+ * Takes an upload from another shard, unless its client has begun anew here. To be called in a transaction.
+ * @returns whether it was taken, or had been before
+ */
+export function receiveUpload(sql: SqlStorage, { beganMs, key, parts, session }: MovingUpload): boolean {
+  const present = findUpload(sql, key)?.session;
+  if (present !== undefined) return present.uploadId === session.uploadId;
+  insertUpload(sql, key, session, beganMs);
+  for (const { storedMs, ...part } of parts) recordPart(sql, key, session.uploadId, part, storedMs);
+  return true;
 }

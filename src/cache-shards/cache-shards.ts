@@ -1,4 +1,3 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { CacheShard } from "../../durable-objects/cache-shard.ts";
 import type { LookupCounts } from "../../durable-objects/cache-shard/lookup-counters.ts";
 import type {
@@ -7,6 +6,7 @@ import type {
   DigestKey,
   DigestsJson,
   InsertObjectOutcome,
+  Layout,
   ObjectRow,
   ShardIdentity,
   ShardReply,
@@ -19,16 +19,23 @@ import { concatenate } from "../bytes/concatenate.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
 import type { Digest } from "../digest/digest.ts";
 import { toError } from "../errors/to-error.ts";
+import { unavailableError } from "../errors/unavailable.ts";
 import { callObject, type ObjectNamespace } from "../objects/call-object.ts";
 import { chunk, chunkBySize } from "../batching/chunk.ts";
-import { shardName, shardOf } from "./shard-map.ts";
+import { knownLayout, learnLayout } from "./known-layouts.ts";
+import { allShards, newLayout, shardsToRead, shardToWrite } from "./layout.ts";
+import { shardName } from "./shard-map.ts";
 
 /** SQLite in an object takes parameters of up to 2 MB; 10,000 digests are up to 1.5 MB of JSON. */
 const MAX_BATCH_DIGESTS = 10_000;
 const MAX_BATCH_BYTES = 1 << 20;
 
+/** The epoch of a layout that only the configuration says; the shards' own begin with 1. */
+const BY_CONFIGURATION = 0;
+
 export interface CacheShardsOptions {
   readonly store: string;
+  /** How many shards the store gets if it is new. */
   readonly shards: number;
   readonly touchIntervalMs: number;
 }
@@ -40,28 +47,59 @@ export interface ClientUpload {
   readonly digest: Digest;
 }
 
+type Stub = DurableObjectStub<CacheShard>;
+
+/** A call of a method of a shard. */
+type ShardCall<T> = (stub: Stub, shard: ShardIdentity) => Promise<ShardReply<T>>;
+
+/** How often something is begun anew because the layout turned out to be another. */
+const MAX_LAYOUTS = 5;
+
+const RETRY_AFTER_MS = 1000;
+
+/** A shard goes by another layout than we do. Never leaves this file. */
+class LayoutChangedError extends Error {
+  override readonly name = "LayoutChangedError";
+}
+
 /**
- * A store's index: its CacheShard objects as one. Every method makes at most one call to each object, all at once, and
- * throws ConnectError UNAVAILABLE if one can't be reached, FAILED_PRECONDITION if the store has another number of shards
- * than the configuration says.
+ * A store's index: its CacheShard objects as one. Every method makes at most one call to each object, all at once, or two
+ * one after another while the number of shards changes. It throws ConnectError UNAVAILABLE if one can't be reached.
+ *
+ * How many shards there are, the shards know (`Layout` in rpc.ts); the configuration says it for a new store only. Every
+ * method may be begun anew when a shard says that the layout is another.
  */
 export class CacheShards {
-  readonly #namespace: ObjectNamespace<DurableObjectId, DurableObjectStub<CacheShard>>;
+  readonly #namespace: ObjectNamespace<DurableObjectId, Stub>;
   readonly #options: CacheShardsOptions;
 
-  constructor(namespace: ObjectNamespace<DurableObjectId, DurableObjectStub<CacheShard>>, options: CacheShardsOptions) {
+  constructor(namespace: ObjectNamespace<DurableObjectId, Stub>, options: CacheShardsOptions) {
     this.#namespace = namespace;
     this.#options = options;
   }
 
   /** Those of `digests` that are not stored, in order. */
   async findMissing(digests: readonly Digest[]): Promise<Digest[]> {
+    return this.#byLayout(async (layout) => {
+      let missing = await this.#findMissingAt(layout, digests, (digest) => shardsToRead(layout, digest.hash)[0]);
+      if (layout.phase !== "stable") {
+        missing = await this.#findMissingAt(layout, missing, (digest) => shardsToRead(layout, digest.hash).at(-1) ?? 0);
+      }
+      return missing;
+    });
+  }
+
+  async #findMissingAt(
+    layout: Layout,
+    digests: readonly Digest[],
+    shardFor: (digest: Digest) => number,
+  ): Promise<Digest[]> {
     const missing = new Array<boolean>(digests.length).fill(false);
     await Promise.all(
-      this.#byShard(digests, (digest) => digest).map(async ([index, members]) => {
+      byShard(digests, shardFor).map(async ([index, members]) => {
         const chunks = chunk(members, MAX_BATCH_DIGESTS);
         const batches = chunks.map((members) => toJson(members.map(({ item }) => item)));
-        const positions = await this.#call(index, (stub, shard) =>
+        const positions = await this.#call(layout, index, (stub, shard) =>
           stub.findMissing({ shard, batches, touchIntervalMs: this.#options.touchIntervalMs }),
         );
         chunks.forEach((members, batch) => {
@@ -77,10 +115,25 @@ export class CacheShards {
 
   /** Where each blob is, or undefined where it is not stored, in order. */
   async lookUp(digests: readonly Digest[]): Promise<(BlobEntry | undefined)[]> {
+    return this.#byLayout(async (layout) => {
+      const entries = await this.#lookUpAt(layout, digests, (digest) => shardsToRead(layout, digest.hash)[0]);
+      if (layout.phase === "stable") return entries;
+      const absent = digests.filter((_, position) => entries[position] === undefined);
+      const found = await this.#lookUpAt(layout, absent, (digest) => shardsToRead(layout, digest.hash).at(-1) ?? 0);
+      const rest = found.values();
+      return entries.map((entry) => entry ?? rest.next().value);
+    });
+  }
+
+  async #lookUpAt(
+    layout: Layout,
+    digests: readonly Digest[],
+    shardFor: (digest: Digest) => number,
+  ): Promise<(BlobEntry | undefined)[]> {
     const entries = new Array<BlobEntry | undefined>(digests.length).fill(undefined);
     await Promise.all(
-      this.#byShard(digests, (digest) => digest).map(async ([index, members]) => {
-        const found = await this.#call(index, (stub, shard) =>
+      byShard(digests, shardFor).map(async ([index, members]) => {
+        const found = await this.#call(layout, index, (stub, shard) =>
           stub.lookUp({
             shard,
             digests: toJson(members.map(({ item }) => item)),
@@ -96,10 +149,9 @@ export class CacheShards {
   /** The size of the stored blob with a hash, or undefined. */
   async findByHash(digestFunction: DigestFunction, hash: string): Promise<number | undefined> {
     const { touchIntervalMs } = this.#options;
-    const found = await this.#call(shardOf(hash, this.#options.shards), (stub, shard) =>
+    return this.#read(hash, (stub, shard) =>
       stub.findByHash({ shard, digestFunction: digestFunction.value, hash, touchIntervalMs }),
     );
-    return found ?? undefined;
   }
 
   /**
@@ -107,17 +159,25 @@ export class CacheShards {
    * could not be reached.
    */
   async insertInline(blobs: readonly { digest: Digest; bytes: Uint8Array }[]): Promise<(Error | undefined)[]> {
+    return this.#byLayout((layout) => this.#insertInlineAt(layout, blobs));
+  }
+
+  async #insertInlineAt(
+    layout: Layout,
+    blobs: readonly { digest: Digest; bytes: Uint8Array }[],
+  ): Promise<(Error | undefined)[]> {
     const verdicts = new Array<Error | undefined>(blobs.length).fill(undefined);
     const { touchIntervalMs } = this.#options;
     await Promise.all(
-      this.#byShard(blobs, ({ digest }) => digest).map(async ([index, members]) => {
+      byShard(blobs, ({ digest }) => shardToWrite(layout, digest.hash)).map(async ([index, members]) => {
         const batches = chunkBySize(members, ({ item }) => item.bytes.length, MAX_BATCH_BYTES).map((members) => ({
           digests: toJson(members.map(({ item }) => item.digest)),
           bytes: concatenate(members.map(({ item }) => item.bytes)),
         }));
         try {
-          await this.#call(index, (stub, shard) => stub.insertInline({ shard, batches, touchIntervalMs }));
+          await this.#call(layout, index, (stub, shard) => stub.insertInline({ shard, batches, touchIntervalMs }));
         } catch (error) {
+          if (error instanceof LayoutChangedError) throw error;
           for (const { position } of members) verdicts[position] = toError(error);
         }
       }),
@@ -130,7 +190,7 @@ export class CacheShards {
    * @param upload the one by which the object came, if it was begun by `beginUpload`; it ends
    */
   async insertObject(digest: Digest, uploadId: string, upload?: ClientUpload): Promise<InsertObjectOutcome> {
-    return this.#callFor(digest, (stub, shard) =>
+    return this.#write(digest.hash, (stub, shard) =>
       stub.insertObject({
         shard,
         digest: toKey(digest),
@@ -143,7 +203,7 @@ export class CacheShards {
 
   /** Forgets a blob whose object turned out to be gone, unless another upload has stored it since. */
   async forgetObject(digest: Digest, uploadId: string): Promise<void> {
-    await this.#callFor(digest, (stub, shard) => stub.forgetObject({ shard, digest: toKey(digest), uploadId }));
+    await this.#everywhere(digest.hash, (stub, shard) => stub.forgetObject({ shard, digest: toKey(digest), uploadId }));
   }
 
   /** The serialized ActionResult, or undefined. */
@@ -152,7 +212,7 @@ export class CacheShards {
     actionDigest: Digest,
     invocationId?: string,
   ): Promise<Uint8Array | undefined> {
-    const bytes = await this.#callFor(actionDigest, (stub, shard) =>
+    const found = await this.#everywhere(actionDigest.hash, (stub, shard) =>
       stub.getActionResult({
         shard,
         key: { instance, digest: toKey(actionDigest) },
@@ -160,7 +220,8 @@ export class CacheShards {
         ...(invocationId !== undefined && { invocationId }),
       }),
     );
-    return bytes ?? undefined;
+    // One that was stored since the change began is the later one, and is in the later shard.
+    return found.findLast((bytes) => bytes !== null) ?? undefined;
   }
 
   /** How many look-ups of an instance's action results found one, and how many didn't, in all shards. */
@@ -174,10 +235,7 @@ export class CacheShards {
   }
 
   async #lookups(of: Omit<ActionResultLookupsRequest, "shard">): Promise<LookupCounts> {
-    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
-    const counts = await Promise.all(
-      indexes.map((index) => this.#call(index, (stub, shard) => stub.actionResultLookups({ shard, ...of }))),
-    );
+    const counts = await this.#all((stub, shard) => stub.actionResultLookups({ shard, ...of }));
     return {
       found: counts.reduce((sum, { found }) => sum + found, 0),
       missing: counts.reduce((sum, { missing }) => sum + missing, 0),
@@ -186,14 +244,26 @@ export class CacheShards {
 
   /** How each shard stands. */
   async standings(): Promise<ShardStanding[]> {
-    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
-    return Promise.all(indexes.map((index) => this.#call(index, (stub, shard) => stub.standing({ shard }))));
+    return this.#all((stub, shard) => stub.standing({ shard }));
   }
 
   /** Lets each shard count anew what it holds. */
   async recount(): Promise<void> {
-    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
-    await Promise.all(indexes.map((index) => this.#call(index, (stub, shard) => stub.recount({ shard }))));
+    await this.#all((stub, shard) => stub.recount({ shard }));
+  }
+
+  /** The store's present layout. */
+  async layout(): Promise<Layout> {
+    return this.#byLayout((layout) => this.#call(layout, 0, (stub, shard) => stub.layout({ shard })));
+  }
+
+  /**
+   * Begins a change to `count` shards; the shards see to the rest by themselves. Does nothing if the store has that many, or
+   * the change is under way.
+   * @returns the layout now; `count` is another if another change is under way
+   */
+  async reshard(count: number): Promise<Layout> {
+    return this.#byLayout((layout) => this.#call(layout, 0, (stub, shard) => stub.reshard({ shard, count })));
   }
 
   /**
@@ -205,11 +275,8 @@ export class CacheShards {
     afterHash: string,
     limit: number,
   ): Promise<{ readonly rows: readonly ObjectRow[]; readonly upToHash: string | undefined }> {
-    const indexes = Array.from({ length: this.#options.shards }, (_, index) => index);
     const request = { digestFunction: digestFunction.value, afterHash, limit };
-    const pages = await Promise.all(
-      indexes.map((index) => this.#call(index, (stub, shard) => stub.objectRows({ shard, ...request }))),
-    );
+    const pages = await this.#all((stub, shard) => stub.objectRows({ shard, ...request }));
     const ends = pages.flatMap((page) => (page.length < limit ? [] : (page.at(-1)?.hash ?? [])));
     const upToHash = ends.sort().at(0);
     const rows = pages.flat().filter(({ hash }) => upToHash === undefined || hash <= upToHash);
@@ -221,92 +288,139 @@ export class CacheShards {
     objects: readonly T[],
     dryRun: boolean,
   ): Promise<T[]> {
-    const condemned = await Promise.all(
-      this.#byShard(objects, ({ digest }) => digest).map(async ([index, members]) => {
-        const keys = members.map(({ item }) => ({ digest: toKey(item.digest), uploadId: item.uploadId }));
-        const positions = await this.#call(index, (stub, shard) =>
-          stub.condemnObjects({ shard, objects: keys, dryRun }),
-        );
-        return members.flatMap(({ item }, position) => (positions.includes(position) ? [item] : []));
-      }),
-    );
-    return condemned.flat();
+    return this.#byLayout(async (layout) => {
+      const condemned = await Promise.all(
+        byShard(objects, ({ digest }) => shardToWrite(layout, digest.hash)).map(async ([index, members]) => {
+          const keys = members.map(({ item }) => ({ digest: toKey(item.digest), uploadId: item.uploadId }));
+          const positions = await this.#call(layout, index, (stub, shard) =>
+            stub.condemnObjects({ shard, objects: keys, dryRun }),
+          );
+          return members.flatMap(({ item }, position) => (positions.includes(position) ? [item] : []));
+        }),
+      );
+      return condemned.flat();
+    });
   }
 
   async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array): Promise<void> {
-    await this.#callFor(actionDigest, (stub, shard) =>
+    await this.#write(actionDigest.hash, (stub, shard) =>
       stub.putActionResult({ shard, key: { instance, digest: toKey(actionDigest) }, bytes }),
     );
   }
 
   /** Removes the result of an action; where `bytes` are given, only if it still is that one. */
   async removeActionResult(instance: string, actionDigest: Digest, bytes?: Uint8Array): Promise<void> {
-    await this.#callFor(actionDigest, (stub, shard) =>
+    await this.#everywhere(actionDigest.hash, (stub, shard) =>
       stub.removeActionResult({ shard, key: { instance, digest: toKey(actionDigest) }, ...(bytes && { bytes }) }),
     );
   }
 
   /** The upload that has begun and not ended, with its parts in order. */
   async findUpload(upload: ClientUpload): Promise<{ session: UploadSession; parts: UploadPart[] } | undefined> {
-    const found = await this.#callFor(upload.digest, (stub, shard) =>
+    const found = await this.#everywhere(upload.digest.hash, (stub, shard) =>
       stub.findUpload({ shard, key: toUploadKey(upload) }),
     );
-    return found ?? undefined;
+    return found.findLast((upload) => upload !== null) ?? undefined;
   }
 
   /** Begins an upload, in place of the one that is there. */
   async beginUpload(upload: ClientUpload, session: UploadSession): Promise<void> {
-    await this.#callFor(upload.digest, (stub, shard) => stub.beginUpload({ shard, key: toUploadKey(upload), session }));
+    await this.#write(upload.digest.hash, (stub, shard) =>
+      stub.beginUpload({ shard, key: toUploadKey(upload), session }),
+    );
   }
 
   /** Records a part that R2 has acknowledged. False if the upload has ended or was replaced. */
   async recordPart(upload: ClientUpload, uploadId: string, part: UploadPart): Promise<boolean> {
-    return this.#callFor(upload.digest, (stub, shard) =>
+    return this.#write(upload.digest.hash, (stub, shard) =>
       stub.recordPart({ shard, key: toUploadKey(upload), uploadId, part }),
     );
   }
 
   /** Ends an upload that came to nothing; the shard removes what R2 has of it. */
   async endUpload(upload: ClientUpload, uploadId: string): Promise<void> {
-    await this.#callFor(upload.digest, (stub, shard) => stub.endUpload({ shard, key: toUploadKey(upload), uploadId }));
-  }
-
-  /** The items of each shard that has any, with their positions. */
-  #byShard<T>(items: readonly T[], digestOf: (item: T) => Digest): [number, { item: T; position: number }[]][] {
-    const shards = new Map<number, { item: T; position: number }[]>();
-    items.forEach((item, position) => {
-      const index = shardOf(digestOf(item).hash, this.#options.shards);
-      const members = shards.get(index);
-      if (members === undefined) shards.set(index, [{ item, position }]);
-      else members.push({ item, position });
-    });
-    return [...shards];
-  }
-
-  #callFor<T>(
-    digest: Digest,
-    call: (stub: DurableObjectStub<CacheShard>, shard: ShardIdentity) => Promise<ShardReply<T>>,
-  ): Promise<T> {
-    return this.#call(shardOf(digest.hash, this.#options.shards), call);
-  }
-
-  async #call<T>(
-    index: number,
-    call: (stub: DurableObjectStub<CacheShard>, shard: ShardIdentity) => Promise<ShardReply<T>>,
-  ): Promise<T> {
-    const { store, shards: count } = this.#options;
-    const reply = await callObject(this.#namespace, shardName(store, index), (stub) =>
-      call(stub, { store, index, count }),
+    await this.#write(upload.digest.hash, (stub, shard) =>
+      stub.endUpload({ shard, key: toUploadKey(upload), uploadId }),
     );
-    if (!reply.ok) {
-      throw new ConnectError(
-        `stores.${store}.shards is ${count} in the configuration, but the store was made with ${reply.recordedCount}; ` +
-          `set it to ${reply.recordedCount}`,
-        Code.FailedPrecondition,
-      );
-    }
-    return reply.value;
   }
+
+  /** What the first shard says that has something under a hash, or undefined. */
+  async #read<T>(hash: string, call: ShardCall<T | null>): Promise<T | undefined> {
+    return this.#byLayout(async (layout) => {
+      for (const index of shardsToRead(layout, hash)) {
+        const found = await this.#call(layout, index, call);
+        if (found !== null) return found;
+      }
+      return undefined;
+    });
+  }
+
+  /** What each shard says that may have something under a hash, one after the other, in the order of `shardsToRead`. */
+  async #everywhere<T>(hash: string, call: ShardCall<T>): Promise<T[]> {
+    return this.#byLayout(async (layout) => {
+      const found: T[] = [];
+      for (const index of shardsToRead(layout, hash)) found.push(await this.#call(layout, index, call));
+      return found;
+    });
+  }
+
+  async #write<T>(hash: string, call: ShardCall<T>): Promise<T> {
+    return this.#byLayout((layout) => this.#call(layout, shardToWrite(layout, hash), call));
+  }
+
+  /** What every shard says, in order. */
+  async #all<T>(call: ShardCall<T>): Promise<T[]> {
+    return this.#byLayout((layout) => Promise.all(allShards(layout).map((index) => this.#call(layout, index, call))));
+  }
+
+  /** Does something by the layout that is known here, and anew if a shard says that it is another. */
+  async #byLayout<T>(act: (layout: Layout) => Promise<T>): Promise<T> {
+    const { shards, store } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      const layout = knownLayout(store) ?? { ...newLayout(shards), epoch: BY_CONFIGURATION };
+      try {
+        return await act(layout);
+      } catch (error) {
+        if (!(error instanceof LayoutChangedError)) throw error;
+        if (attempt < MAX_LAYOUTS) continue;
+        throw unavailableError(`the shards of store ${store} are being changed; try again`, RETRY_AFTER_MS, error);
+      }
+    }
+  }
+
+  async #call<T>(layout: Layout, index: number, call: ShardCall<T>): Promise<T> {
+    const { store } = this.#options;
+    const identity = { store, count: layout.count, ...(layout.epoch !== BY_CONFIGURATION && { layout }) };
+    const reply = await callObject(this.#namespace, shardName(store, index), (stub) =>
+      call(stub, { ...identity, index }),
+    );
+    if (reply.ok) return reply.value;
+    learnLayout(store, reply.layout ?? (await this.#askFirstShard(layout, reply.recordedCount)));
+    throw new LayoutChangedError(`shard ${index} of store ${store} goes by another layout`);
+  }
+
+  /** The layout, where the shard that was asked could not tell it. */
+  async #askFirstShard({ count }: Layout, recordedCount: number): Promise<Layout> {
+    const { store } = this.#options;
+    // Of a version that knows of no changes: its layout is that of a new store of as many shards.
+    if (recordedCount !== 0) return newLayout(recordedCount);
+    const identity = { store, index: 0, count };
+    const ask: ShardCall<Layout> = (stub, shard) => stub.layout({ shard });
+    const reply = await callObject(this.#namespace, shardName(store, 0), (stub) => ask(stub, identity));
+    return reply.ok ? reply.value : (reply.layout ?? newLayout(reply.recordedCount));
+  }
+}
+
+/** The items of each shard that has any, with their positions. */
+function byShard<T>(items: readonly T[], shardFor: (item: T) => number): [number, { item: T; position: number }[]][] {
+  const shards = new Map<number, { item: T; position: number }[]>();
+  items.forEach((item, position) => {
+    const index = shardFor(item);
+    const members = shards.get(index);
+    if (members === undefined) shards.set(index, [{ item, position }]);
+    else members.push({ item, position });
+  });
+  return [...shards];
 }
 
 function toKey({ digestFunction, hash, sizeBytes }: Digest): DigestKey {

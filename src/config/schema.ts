@@ -2,6 +2,9 @@ import { z } from "zod";
 import { ROLES } from "../access/roles.ts";
 import { NAMESPACES } from "../http-cache/cache-path.ts";
 
+/** The most CacheShard objects that a store may have. */
+export const MAX_SHARDS = 256;
+
 const positiveInt = z.int().positive();
 const seconds = z.number().positive();
 
@@ -103,7 +106,15 @@ export const schedulerSchema = z.strictObject({
 
 /** Where the blobs of an instance are kept. */
 export const storeSchema = z.strictObject({
-  shards: z.int().min(1).max(256).default(4).describe("How many CacheShard objects share the index of blobs."),
+  shards: z
+    .int()
+    .min(1)
+    .max(MAX_SHARDS)
+    .default(4)
+    .describe(
+      "How many CacheShard objects share the index of a new store. A store that is there knows by itself how many it has; " +
+        "`remex store reshard` changes it.",
+    ),
   inline_max_bytes: z
     .int()
     .min(0)

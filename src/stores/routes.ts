@@ -2,7 +2,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { Hono } from "hono";
 import { z } from "zod";
 import { R2Objects } from "../blob-store/r2-objects.ts";
+import type { CacheShards } from "../cache-shards/cache-shards.ts";
 import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import { MAX_SHARDS } from "../config/schema.ts";
 import { digestFunctionByName } from "../digest/digest-function.ts";
 import type { Env } from "../env.ts";
 import { CHECK_START, type CheckPlace, checkPart } from "./check-store.ts";
@@ -30,6 +32,13 @@ storeRoutes.post("/v1/stores/:store/check", async (c) => {
     part_size: partSize,
   } = await parsedBody(c.req.raw, checkRequestSchema);
   const shards = openCacheShards(c.env, store, config);
+  const { count, phase } = await shards.layout();
+  if (phase !== "stable") {
+    throw new ConnectError(
+      `store ${store} is being changed to ${count} shards; check it when that is done`,
+      Code.FailedPrecondition,
+    );
+  }
   if (after === undefined && !dryRun) await shards.recount();
   const { next, ...found } = await checkPart(shards, new R2Objects(c.env.CAS, store), parsePlace(after), {
     store,
@@ -39,6 +48,34 @@ storeRoutes.post("/v1/stores/:store/check", async (c) => {
   });
   return c.json({ ...found, next: next === undefined ? null : `${next.digestFunction.name}/${next.afterHash}` });
 });
+
+const reshardRequestSchema = z.strictObject({ shards: z.int().min(1).max(MAX_SHARDS) });
+
+storeRoutes.post("/v1/stores/:store/reshard", async (c) => {
+  const store = c.req.param("store");
+  const config = await operatedStore(c.env, c.req.raw.headers, store);
+  const { shards: count } = await parsedBody(c.req.raw, reshardRequestSchema);
+  const shards = openCacheShards(c.env, store, config);
+  const layout = await shards.reshard(count);
+  if (layout.count === count) return c.json(await layoutStatus(shards));
+  throw new ConnectError(
+    `store ${store} is being changed from ${layout.from} to ${layout.count} shards; wait until that is done`,
+    Code.FailedPrecondition,
+  );
+});
+
+storeRoutes.get("/v1/stores/:store/layout", async (c) => {
+  const store = c.req.param("store");
+  const config = await operatedStore(c.env, c.req.raw.headers, store);
+  return c.json(await layoutStatus(openCacheShards(c.env, store, config)));
+});
+
+/** How many shards a store has, and how far a change of that number has come. */
+async function layoutStatus(shards: CacheShards) {
+  const { count, from, phase } = await shards.layout();
+  const moved = phase === "moving" ? (await shards.standings()).slice(0, from).filter(({ moved }) => moved) : [];
+  return { phase, shards: count, from, moved: moved.length };
+}
 
 async function parsedBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
   let body: unknown;

@@ -49,12 +49,14 @@ export async function crashEverywhere<T>(
     readonly act: (prepared: T) => Promise<unknown>;
     /** `where` is for messages: what was killed, and when. */
     readonly check: (prepared: T, where: string) => Promise<void>;
+    /** The calls that count; all, if it is left out. */
+    readonly of?: readonly string[];
   },
 ): Promise<string[]> {
   const seen: string[] = [];
   for (let at = 1; ; at++) {
     const prepared = await scenario.prepare();
-    await worker.plan({ at, effect: "die-after" });
+    await worker.plan({ at, effect: "die-after", of: [...(scenario.of ?? [])] });
     await scenario.act(prepared).catch(() => undefined);
     const { calls, happened } = await worker.report();
     await worker.plan(undefined);
