@@ -245,6 +245,19 @@ describe("a compressed upload of a blob that is larger than a request", () => {
   const name = (data: Uint8Array) => `main/uploads/u/compressed-blobs/zstd/${hashOf(data)}/${data.length}`;
   const compressed = zstdCompressSync(BLOB);
 
+  test("may have several frames, and several in a message, as Bazel's have (bazel#16808)", async () => {
+    const third = Math.ceil(BLOB.length / 3);
+    const frames = [0, 1, 2].map((i) => zstdCompressSync(BLOB.subarray(i * third, (i + 1) * third)));
+    const data = Buffer.concat(frames);
+    for (const chunkBytes of [data.length, 100]) {
+      const { endpoint, client } = await start();
+      const { messages, status } = await upload(client, data, { resourceName: name(BLOB), chunkBytes });
+      expect(status).toMatchObject({ code: 0 });
+      expect(messages).toMatchObject([{ committedSize: BigInt(data.length) }]);
+      expect(endpoint.blobs.get(hashOf(BLOB))).toEqual(BLOB);
+    }
+  });
+
   test("goes on uncompressed, and its committed size is the compressed bytes", async () => {
     const { endpoint, client } = await start();
     const { messages, status } = await upload(client, compressed, { resourceName: name(BLOB), chunkBytes: 100 });
