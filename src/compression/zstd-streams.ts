@@ -1,5 +1,6 @@
 import { pipeline, Readable } from "node:stream";
-import { constants, createZstdDecompress } from "node:zlib";
+import { constants, createZstdDecompress, zstdDecompressSync } from "node:zlib";
+import { concatenate } from "../bytes/concatenate.ts";
 import type { Digest } from "../digest/digest.ts";
 import { takeMemory } from "../memory/isolate-memory.ts";
 import { compressZstd, MAX_WINDOW_LOG, notDecompressed } from "./zstd.ts";
@@ -7,6 +8,9 @@ import { ZstdFormatError, ZstdFrameScanner } from "./zstd-frames.ts";
 
 /** What decompressing takes beside the window: a block in, a block out. */
 const DECOMPRESSOR_BYTES = 256 << 10;
+
+/** A frame that is at hand as a whole is decompressed at once if it holds no more. */
+const SMALL_FRAME_BYTES = 1 << 20;
 
 /** Compresses bytes as they come. */
 export async function* compressChunks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
@@ -53,6 +57,11 @@ async function* decompressFrames(
         while ((await frame.bytes.next()).done !== true);
         continue;
       }
+      const small = frame.whole && decompressSmallFrame(frame.whole);
+      if (small !== undefined) {
+        yield small;
+        continue;
+      }
       const release = await takeMemory(frame.windowBytes + DECOMPRESSOR_BYTES);
       try {
         const zstd = createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG } });
@@ -69,6 +78,22 @@ async function* decompressFrames(
   }
 }
 
+/**
+ * What a frame holds, if that is not much. Bazel makes a frame of each 16 KiB (bazel#16808), and a decompressor as a stream
+ * takes longer to be made than for that.
+ */
+function decompressSmallFrame(frame: Uint8Array): Uint8Array | undefined {
+  try {
+    return zstdDecompressSync(frame, {
+      maxOutputLength: SMALL_FRAME_BYTES,
+      params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
+    });
+  } catch {
+    // It is larger or damaged; the other way will tell.
+    return undefined;
+  }
+}
+
 function isDecompressorError(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ERR_ZSTD_DECOMPRESSION_FAILED";
 }
@@ -81,6 +106,8 @@ class FrameCutError extends Error {
 /** One frame of a zstd stream. */
 interface Frame {
   readonly windowBytes: number;
+  /** All of its bytes, compressed, if they are at hand already. */
+  readonly whole: Uint8Array | undefined;
   /** Its bytes, compressed; to be read to the end before the next frame. Throws FrameCutError where they are cut. */
   readonly bytes: AsyncGenerator<Uint8Array, void, undefined>;
 }
@@ -106,7 +133,10 @@ class FrameSource {
       const { bytes, ended } = this.#takePart(scanner);
       begun.push(bytes);
       const { windowBytes } = scanner;
-      if (windowBytes !== undefined) return { windowBytes, bytes: this.#bytesOf(scanner, begun, ended) };
+      if (windowBytes !== undefined) {
+        const whole = ended ? concatenate(begun) : undefined;
+        return { windowBytes, whole, bytes: this.#bytesOf(scanner, begun, ended) };
+      }
       if (!(await this.#fill())) throw new FrameCutError();
     }
   }
