@@ -13,6 +13,7 @@ import {
   type ExecutionRequest,
   OutputEvent_State as OutputState,
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import { type ExecutionLogFields, executionLogFields } from "../../src/execution/log-fields.ts";
 import { log } from "../../src/log.ts";
 import type { Decision, Failure } from "../scheduler/events.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
@@ -112,7 +113,7 @@ export class Effects {
       case "requeued":
         operations.clearProgress(decision.executionId);
         this.#save(decision.executionId);
-        log.warn({ operation: operations.name(decision.executionId), why: decision.why }, "action queued again");
+        log.warn({ ...this.#about(decision.executionId), why: decision.why }, "action queued again");
         this.#tell(decision.executionId);
         this.#endOutput(decision.executionId, OutputState.LOST);
         return;
@@ -130,6 +131,7 @@ export class Effects {
         return;
       case "failed":
         operations.clearProgress(decision.executionId);
+        this.#logFailure(decision.executionId, decision.failure);
         this.#fail(decision.executionId, decision.failure);
         this.#tell(decision.executionId);
         this.#endOutput(decision.executionId, OutputState.ENDED);
@@ -219,6 +221,8 @@ export class Effects {
       attempt: snapshot.leaseCount,
       queuedTimestamp: timestampFromMs(snapshot.queuedAtMs),
       traceparent: request.traceparent,
+      operationName: operations.name(executionId),
+      toolInvocationId: request.requestMetadata?.toolInvocationId ?? "",
     });
     if (inline) {
       lease.action = request.action;
@@ -236,6 +240,21 @@ export class Effects {
 
   #endOutput(executionId: string, state: OutputState): void {
     for (const { id } of this.#parts.operations.ofExecution(executionId)) this.#parts.readers.end(id, state);
+  }
+
+  /** A client's cancel is no news, and a full queue or a missing agent fails too many to name each. */
+  #logFailure(executionId: string, { message, reason }: Failure): void {
+    if (reason === "attempts_spent") log.error({ ...this.#about(executionId), why: message }, "action given up");
+  }
+
+  #about(executionId: string): ExecutionLogFields {
+    const { operations, storage } = this.#parts;
+    const request = storage.executionRequest(executionId);
+    return executionLogFields(
+      operations.name(executionId),
+      request?.actionDigest,
+      request?.requestMetadata?.toolInvocationId,
+    );
   }
 
   /** Tells whoever watches an operation of the execution (or only `operationId`) how it stands. */

@@ -9,6 +9,7 @@ import {
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import type { SchedulerConfig } from "../../src/config/schema.ts";
 import type { InstanceShard } from "../../src/instance-object/operation-name.ts";
+import { executionLogFields } from "../../src/execution/log-fields.ts";
 import { log } from "../../src/log.ts";
 import type { Happening } from "../scheduler/events.ts";
 import { type PlatformRules, PropertyError, type Requirement, requirementOf } from "../scheduler/platform.ts";
@@ -183,7 +184,12 @@ export class InstanceService {
         await this.#parts.cacheResult(request, response);
       } catch (error) {
         // The client has its result all the same; the next one finds nothing cached.
-        log.error({ operation: this.operations.name(executionId), error }, "could not cache an action's result");
+        const about = executionLogFields(
+          this.operations.name(executionId),
+          request.actionDigest,
+          request.requestMetadata?.toolInvocationId,
+        );
+        log.error({ ...about, error }, "could not cache an action's result");
       }
     }
     this.#step({ type: "published", executionId });

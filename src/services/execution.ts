@@ -11,6 +11,8 @@ import {
 import type { Operation } from "../../protos/gen/google/longrunning/operations_pb.ts";
 import { ExecutionRequestSchema } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
+import { callLogKey } from "../connect/call-log.ts";
+import { executionLogFields } from "../execution/log-fields.ts";
 import { operationMessage, type Standing } from "../execution/operation-message.ts";
 import { inline, inliningsOf } from "../action-cache/inline-outputs.ts";
 import { shardOf } from "../cache-shards/shard-map.ts";
@@ -42,6 +44,10 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
       const operation = { instanceName: request.instanceName, shard, id: crypto.randomUUID() };
 
       const metadata = requestMetadata(context.requestHeader);
+      context.values.set(
+        callLogKey,
+        executionLogFields(formatOperationName(operation), request.actionDigest, metadata?.toolInvocationId),
+      );
       if (!request.skipCacheLookup) {
         yield unqueued(operation, actionDigest, { stage: Stage.CACHE_CHECK });
         const result = await instance.actionCache.get(actionDigest, request, metadata?.toolInvocationId);

@@ -8,6 +8,7 @@ import {
   type Lease,
   type LeaseResult,
 } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { executionLogFields } from "../../src/execution/log-fields.ts";
 import type { OnPhase } from "./execute-lease.ts";
 import { Interruption } from "./interruption.ts";
 
@@ -140,7 +141,12 @@ export class HeldLeases {
   async #run(lease: Lease, held: HeldLease): Promise<void> {
     const { execute, onEnd, maxMessageBytes, progressDelayMs, logger } = this.#options;
     const { leaseId, attempt } = lease;
-    logger.debug({ leaseId, attempt, action: lease.actionDigest?.hash }, "lease begins");
+    const about = {
+      leaseId,
+      attempt,
+      ...executionLogFields(lease.operationName, lease.actionDigest, lease.toolInvocationId),
+    };
+    logger.debug(about, "lease begins");
     const onPhase: OnPhase = (phase, metadata) => {
       const progress = (): Uint8Array =>
         toBinary(
@@ -155,7 +161,7 @@ export class HeldLeases {
     };
     const result = await execute(lease, onPhase, held.interrupt.signal);
     clearTimeout(held.progressTimer);
-    log(logger, result);
+    log(logger, about, result);
     let message = encodeResult(result);
     if (message.length > maxMessageBytes) message = encodeResult(tooLarge(leaseId, message.length, maxMessageBytes));
     onEnd(leaseId, held.link);
@@ -187,10 +193,10 @@ export class HeldLeases {
   }
 }
 
-function log(logger: Logger, { leaseId, outcome, status }: LeaseResult): void {
-  const about = { leaseId, outcome: Outcome[outcome], ...(status !== undefined && { status: status.message }) };
-  if (outcome === Outcome.INFRASTRUCTURE_FAILURE) logger.error(about, "lease failed");
-  else logger.debug(about, "lease ended");
+function log(logger: Logger, about: object, { outcome, status }: LeaseResult): void {
+  const ended = { ...about, outcome: Outcome[outcome], ...(status !== undefined && { status: status.message }) };
+  if (outcome === Outcome.INFRASTRUCTURE_FAILURE) logger.error(ended, "lease failed");
+  else logger.debug(ended, "lease ended");
 }
 
 function encodeResult(result: LeaseResult): Uint8Array {

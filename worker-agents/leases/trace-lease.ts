@@ -35,7 +35,7 @@ export async function traceLease(
 
 function makeSpans(
   tracer: Tracer,
-  { actionDigest, attempt, traceparent }: Lease,
+  { actionDigest, attempt, operationName, toolInvocationId, traceparent }: Lease,
   { actionResult, outcome, status }: LeaseResult,
   metadata: ExecutedActionMetadata | undefined,
   startMs: number,
@@ -50,6 +50,8 @@ function makeSpans(
       attributes: {
         "remex.action_digest": `${actionDigest?.hash ?? ""}/${actionDigest?.sizeBytes ?? 0}`,
         "remex.attempt": attempt,
+        "remex.operation": operationName,
+        "remex.tool_invocation_id": toolInvocationId,
         "remex.outcome": Outcome[outcome],
         ...(metadata !== undefined && { "remex.worker": metadata.worker }),
         ...(actionResult !== undefined && { "process.exit.code": actionResult.exitCode }),
