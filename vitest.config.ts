@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** What is waited for comes soon, but not on a machine that is busy: only what never comes is a failure. */
+const expectation = { poll: { timeout: 20_000 } };
+
 export default defineConfig({
   test: {
     projects: [
@@ -8,6 +11,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/e2e/**"],
+          expect: expectation,
           testTimeout: 30_000,
           hookTimeout: 30_000,
           sequence: { groupOrder: 1 },
@@ -21,6 +25,7 @@ export default defineConfig({
           // Each file starts whole services and compilers: one at a time, after the unit tests.
           fileParallelism: false,
           sequence: { groupOrder: 2 },
+          expect: expectation,
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },

@@ -105,7 +105,7 @@ describe("an agent's connection", () => {
     expect(first.hello.replacedAgentIds).toEqual(["a-b"]);
     await vi.waitFor(async () => {
       expect(await readdir(agents)).toEqual([`${process.pid}-${first.hello.agentId}`, `${process.ppid}-c`].sort());
-    });
+    }, 20_000);
     first.drain();
     await first.stopped;
     expect(await readdir(agents)).toEqual([`${process.ppid}-c`]);

@@ -124,13 +124,13 @@ describe.skipIf(!mountable)(
       expect(await runAction(agent, spec)).toMatchObject({ exitCode: 0 });
       await vi.waitFor(async () => {
         expect(await readdir(join(directory, "work", "attempts"))).toEqual([]);
-      });
+      }, 20_000);
       await writeFile(join(directory, "ballast"), new Uint8Array(4_900_000));
       await vi.waitFor(async () => {
         expect(await readdir(join(directory, "work", "cache"), { recursive: true })).not.toContainEqual(
           expect.stringContaining("-3000000"),
         );
-      });
+      }, 20_000);
       expect(await runAction(agent, { command: shell("true") })).toMatchObject({ exitCode: 0 });
       expect(logged.filter(({ level }) => level >= 50)).toEqual([]);
     });
