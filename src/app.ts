@@ -13,7 +13,6 @@ import { ByteStream } from "../protos/gen/google/bytestream/bytestream_pb.ts";
 import { Operations } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { file_google_rpc_error_details } from "../protos/gen/google/rpc/error_details_pb.ts";
 import { authenticating } from "./access/authorized-instance.ts";
-import { callerKey } from "./access/caller.ts";
 import { agentSocketRoute } from "./agent-socket.ts";
 import { servedConfig } from "./config/served-config.ts";
 import { mendEndingError } from "./connect/ending-error.ts";
@@ -29,7 +28,7 @@ import { httpCacheRoutes } from "./http-cache/routes.ts";
 import { checkInstance } from "./instance-object/instance-objects.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "./limits.ts";
 import { metricsRoutes } from "./metrics/routes.ts";
-import { chargeUpload } from "./quota/charge.ts";
+import { ReceivedBytes } from "./received-bytes.ts";
 import { actionCacheService } from "./services/action-cache.ts";
 import { byteStreamService, serveRead } from "./services/byte-stream.ts";
 import { capabilitiesService } from "./services/capabilities.ts";
@@ -62,7 +61,7 @@ app.post("/google.bytestream.ByteStream/Read", (c, next) => serveRead(c.env, c.r
 app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
   const handler = rpcHandlers(c.env).get(c.req.path);
   if (handler === undefined) return next();
-  return serveFetch(handler, c.req.raw, (values, bytes) => chargeUpload(c.env, values.get(callerKey), bytes));
+  return serveFetch(handler, c.req.raw, new ReceivedBytes(c.env, handler));
 });
 
 app.route("/", dashboardRoutes);

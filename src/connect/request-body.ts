@@ -1,3 +1,6 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { unavailableError } from "../errors/unavailable.ts";
+
 /** Connect's own conversion reads 4 KiB at a time, which costs a large message a hundred rounds. */
 const CHUNK_BYTES = 64 << 10;
 
@@ -13,6 +16,11 @@ const MAX_DRAIN_MS = 5000;
  * @throws ConnectError if the handler must not have them
  */
 export type CountBytes = (bytes: number) => Promise<void> | undefined;
+
+/** How long a handler waits for the next bytes. A client that is silent for longer is taken for lost: it may hold memory. */
+const MAX_SILENCE_MS = 60_000;
+
+const RETRY_AFTER_MS = 1000;
 
 /** A request's body, as its handler reads it, and what the handler leaves of it. */
 export class RequestBody implements AsyncIterable<Uint8Array> {
@@ -32,7 +40,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
   [Symbol.asyncIterator](): { next(): Promise<IteratorResult<Uint8Array, undefined>> } {
     return {
       next: async () => {
-        const value = await this.#read(new Uint8Array(this.#chunkBytes));
+        const value = await this.#readInTime(new Uint8Array(this.#chunkBytes));
         if (value === undefined) return { done: true, value };
         const counted = this.#count(value.length);
         if (counted !== undefined) await counted;
@@ -60,6 +68,26 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
       }
     } catch {
       // The connection is gone, and with it whoever would have got the answer.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** @throws ConnectError UNAVAILABLE if nothing comes for too long, CANCELLED if the client is gone */
+  async #readInTime(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silence = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(
+          unavailableError(`no byte of the request came for ${MAX_SILENCE_MS / 1000} s; send it again`, RETRY_AFTER_MS),
+        );
+      }, MAX_SILENCE_MS);
+    });
+    try {
+      return await Promise.race([this.#read(buffer), silence]);
+    } catch (error) {
+      // What else there is to go wrong is the connection, and no fault of ours.
+      throw error instanceof ConnectError ? error : new ConnectError("the request was cut off", Code.Canceled);
     } finally {
       clearTimeout(timer);
     }

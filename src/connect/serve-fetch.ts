@@ -1,38 +1,64 @@
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import { type UniversalHandler, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
+import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
 import { type CountBytes, RequestBody } from "./request-body.ts";
+import { wholeBody, wholeEnvelopes } from "./whole-messages.ts";
+
+/** Connect's calls of one message each way, whose bodies are the message. */
+const UNARY_TYPE = /^application\/(proto|json)\b/;
 
 /**
  * Serves a call that came as a fetch request. Requests and responses stream, both ways at once.
- * @param count is told of the bytes of the body, with what the call's context knows by then
+ * @param received is told of the bytes of the body, with what the call's context knows by then, and when the call has begun
+ * to answer: then a message that it had to hold is used up
  */
 export async function serveFetch(
   handler: UniversalHandler,
   request: Request,
-  count: (values: ContextValues, ...args: Parameters<CountBytes>) => ReturnType<CountBytes>,
+  received: {
+    count(values: ContextValues, bytes: number): ReturnType<CountBytes>;
+    release(): void;
+  },
 ): Promise<Response> {
   const gone = new AbortController();
   const contextValues = createContextValues();
-  const incoming = new RequestBody(request, (bytes) => count(contextValues, bytes));
-  const { body, ...head } = await handler({
+  const incoming = new RequestBody(request, (bytes) => received.count(contextValues, bytes));
+  const { body, header } = wholeMessages(request.headers, incoming);
+  const answered = handler({
     // The platform's HTTP ends before the Worker; handlers only ask whether it is HTTP/1.1, for what that can't do.
     httpVersion: "2",
     method: request.method,
     url: request.url,
-    header: request.headers,
-    body: incoming,
+    header,
+    body,
     contextValues,
     signal: AbortSignal.any([request.signal, gone.signal]),
   });
+  const { body: answer, ...head } = await answered.finally(() => {
+    received.release();
+  });
   const response = universalServerResponseToFetch(head);
-  if (body === undefined) {
+  if (answer === undefined) {
     await incoming.drain();
     return response;
   }
-  const stream = responseStream(thenDrain(body, incoming), () => {
+  const stream = responseStream(thenDrain(answer, incoming), () => {
     gone.abort();
   });
   return new Response(stream, response);
+}
+
+/** The request as Connect may see it: without what makes it take memory before the message has come. */
+function wholeMessages(
+  headers: Headers,
+  incoming: RequestBody,
+): { readonly header: Headers; readonly body: AsyncIterable<Uint8Array> } {
+  if (!UNARY_TYPE.test(headers.get("content-type") ?? "")) {
+    return { header: headers, body: wholeEnvelopes(incoming, MAX_REQUEST_MESSAGE_BYTES) };
+  }
+  const header = new Headers(headers);
+  header.delete("content-length");
+  return { header, body: wholeBody(incoming, MAX_REQUEST_MESSAGE_BYTES) };
 }
 
 async function* thenDrain(

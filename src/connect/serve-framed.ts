@@ -7,6 +7,7 @@ import { reportedError } from "../errors/unexpected.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
 import { RequestBody } from "./request-body.ts";
 import { responseStream } from "./serve-fetch.ts";
+import { wholeEnvelopes } from "./whole-messages.ts";
 import { streamProtocolOf, type StreamProtocol } from "./stream-protocol.ts";
 
 /** The content types whose messages are protobuf's binary form. */
@@ -57,7 +58,7 @@ async function onlyMessage<T extends DescMessage>(request: Request, type: T): Pr
   const messages: Uint8Array[] = [];
   for await (const { flags, data } of pipe(
     // A message that asks for bytes brings none.
-    new RequestBody(request, () => undefined),
+    wholeEnvelopes(new RequestBody(request, () => undefined), MAX_REQUEST_MESSAGE_BYTES),
     transformSplitEnvelope(MAX_REQUEST_MESSAGE_BYTES),
   )) {
     if (flags !== 0 || messages.length > 0) break;

@@ -1,9 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RequestBody } from "../connect/request-body.ts";
-import { takeMemory } from "../memory/isolate-memory.ts";
+import { GrowingBuffer } from "../bytes/growing-buffer.ts";
+import { GrowingHold } from "../memory/growing-hold.ts";
 
 /** The largest body that is read whole, which is what must be hashed before it is known where it goes. */
 export const MAX_HELD_BYTES = 32 << 20;
+
+/** A small body need not wait for the memory that large ones hold. */
+const FREE_BYTES = 64 << 10;
 
 /** The length that a request announces for its body, or undefined if it comes in chunks. */
 export function announcedLength({ headers }: Request): number | undefined {
@@ -13,12 +17,14 @@ export function announcedLength({ headers }: Request): number | undefined {
 
 /**
  * Reads a body whole and lets `use` have it.
+ * @param owner who sends it
  * @throws ConnectError RESOURCE_EXHAUSTED if it is longer than MAX_HELD_BYTES, UNAVAILABLE if other requests hold so much
  * that there is no room, INVALID_ARGUMENT if it ends before its announced length.
  */
 export async function holdContent<T>(
   body: RequestBody,
   lengthBytes: number,
+  owner: string,
   use: (bytes: Uint8Array) => Promise<T>,
 ): Promise<T> {
   if (lengthBytes > MAX_HELD_BYTES) {
@@ -27,24 +33,24 @@ export async function holdContent<T>(
       Code.ResourceExhausted,
     );
   }
-  const release = await takeMemory(lengthBytes);
+  const hold = new GrowingHold(owner, FREE_BYTES);
   try {
-    return await use(await readWhole(body, lengthBytes));
+    return await use(await readWhole(body, lengthBytes, hold));
   } finally {
-    release();
+    hold.release();
   }
 }
 
-async function readWhole(body: RequestBody, lengthBytes: number): Promise<Uint8Array> {
-  const whole = new Uint8Array(lengthBytes);
-  let filledBytes = 0;
+async function readWhole(body: RequestBody, lengthBytes: number, hold: GrowingHold): Promise<Uint8Array> {
+  const whole = new GrowingBuffer(lengthBytes);
   for await (const chunk of body) {
-    if (filledBytes + chunk.length > lengthBytes) throw endsElsewhere(filledBytes + chunk.length, lengthBytes);
-    whole.set(chunk, filledBytes);
-    filledBytes += chunk.length;
+    const neededBytes = whole.bytes.length + chunk.length;
+    if (neededBytes > lengthBytes) throw endsElsewhere(neededBytes, lengthBytes);
+    await hold.grow(chunk.length);
+    whole.append(chunk);
   }
-  if (filledBytes < lengthBytes) throw endsElsewhere(filledBytes, lengthBytes);
-  return whole;
+  if (whole.bytes.length < lengthBytes) throw endsElsewhere(whole.bytes.length, lengthBytes);
+  return whole.bytes;
 }
 
 export function endsElsewhere(gotBytes: number, announcedBytes: number): ConnectError {

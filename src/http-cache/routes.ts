@@ -57,7 +57,7 @@ httpCacheRoutes.all("/*", async (c, next) => {
   }
   const caller = await callerOf(c.env, request.headers);
   const instance = openInstance(c.env, caller, path, access);
-  return answer(request, path, instance, (bytes) => chargeUpload(c.env, caller, bytes));
+  return answer(request, path, instance, caller.name, (bytes) => chargeUpload(c.env, caller, bytes));
 });
 
 httpCacheRoutes.onError((error) => {
@@ -82,13 +82,14 @@ async function answer(
   request: Request,
   path: CachePath,
   instance: ServedInstance,
+  callerName: string,
   count: CountBytes,
 ): Promise<Response> {
   const body = new RequestBody(request, count);
   try {
     switch (request.method) {
       case "PUT":
-        return await store(request, body, path, instance);
+        return await store(request, body, path, instance, callerName);
       case "DELETE":
         await forgetValue(instance, path.key);
         return new Response(null, { status: 204 });
@@ -120,6 +121,7 @@ async function store(
   body: RequestBody,
   { namespace, key }: CachePath,
   instance: ServedInstance,
+  callerName: string,
 ): Promise<Response> {
   const lengthBytes = announcedLength(request);
   if (lengthBytes === undefined) return new Response("a PUT needs Content-Length\n", { status: 411 });
@@ -129,7 +131,7 @@ async function store(
   if (namespace === "cas") await storeBlob(instance, key, lengthBytes, body);
   else {
     const storeHeld = namespace === "ac" ? storeActionResult : storeValue;
-    await holdContent(body, lengthBytes, (bytes) => storeHeld(instance, key, bytes));
+    await holdContent(body, lengthBytes, callerName, (bytes) => storeHeld(instance, key, bytes));
   }
   return new Response(null, { status: 201 });
 }

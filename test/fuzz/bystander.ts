@@ -8,7 +8,8 @@ import { Violation } from "./violation.ts";
 
 /** Another tenant: it stores and reads a blob, over and over, and nothing that others do may keep it from that. */
 export class Bystander {
-  rounds = 0;
+  #rounds = 0;
+  #onRound: () => void = () => undefined;
   readonly #url: string;
   readonly #token: string;
   readonly #instanceName: string;
@@ -34,14 +35,24 @@ export class Bystander {
     if (this.#failure !== undefined) throw new Violation(`another tenant was disturbed: ${this.#failure.message}`);
   }
 
+  /** Resolves after some more rounds, or when something went wrong. */
+  async afterMoreRounds(count: number): Promise<void> {
+    const end = this.#rounds + count;
+    while (this.#rounds < end && this.#failure === undefined) {
+      await new Promise<void>((resolve) => (this.#onRound = resolve));
+    }
+  }
+
   async #goOn(): Promise<void> {
     try {
       do {
         await this.#once();
-        this.rounds += 1;
+        this.#rounds += 1;
+        this.#onRound();
       } while (this.#going);
     } catch (error) {
       this.#failure = toError(error);
+      this.#onRound();
     }
   }
 

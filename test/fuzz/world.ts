@@ -65,6 +65,11 @@ export class World {
     return result;
   }
 
+  /** Waits until the other tenant has done what it does some times more. */
+  afterMoreRounds(count: number): Promise<void> {
+    return this.#bystander.afterMoreRounds(count);
+  }
+
   async #checkMemory(): Promise<void> {
     for (const pid of this.#pids) {
       const bytes = await residentBytes(pid);

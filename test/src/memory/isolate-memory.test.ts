@@ -39,3 +39,14 @@ test("who waited too long is told to try again", async () => {
   await refused;
   release();
 });
+
+test("one owner gets no more than its share, and others get theirs all the same", () => {
+  const [mine, others] = [tryTakeMemory(40 << 20, "greedy"), tryTakeMemory(20 << 20, "modest")];
+  expect(mine).toBeDefined();
+  expect(others).toBeDefined();
+  expect(tryTakeMemory(1, "greedy")).toBeUndefined();
+  mine?.();
+  const again = tryTakeMemory(40 << 20, "greedy");
+  expect(again).toBeDefined();
+  for (const release of [again, others]) release?.();
+});

@@ -1,0 +1,37 @@
+import { type Release, takeMemory, tryTakeMemory } from "./isolate-memory.ts";
+
+/** The memory of something that is held whole while it comes: as much as there is of it, not what it says that it will be. */
+export class GrowingHold {
+  readonly #owner: string;
+  readonly #freeBytes: number;
+  readonly #releases: Release[] = [];
+  #heldBytes = 0;
+
+  /** @param freeBytes so much counts for nothing: what is small need not wait for what is large */
+  constructor(owner: string, freeBytes: number) {
+    this.#owner = owner;
+    this.#freeBytes = freeBytes;
+  }
+
+  /**
+   * It is about to be larger by so much. Undefined where there is room at once.
+   * @throws ConnectError UNAVAILABLE if there is still no room after some seconds
+   */
+  grow(bytes: number): Promise<void> | undefined {
+    this.#heldBytes += bytes;
+    const counted = Math.min(bytes, this.#heldBytes - this.#freeBytes);
+    if (counted <= 0) return undefined;
+    const release = tryTakeMemory(counted, this.#owner);
+    if (release !== undefined) {
+      this.#releases.push(release);
+      return undefined;
+    }
+    return takeMemory(counted, this.#owner).then((late) => {
+      this.#releases.push(late);
+    });
+  }
+
+  release(): void {
+    for (const release of this.#releases.splice(0)) release();
+  }
+}
