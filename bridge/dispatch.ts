@@ -25,15 +25,18 @@ export interface ClientAccess {
   readonly identities: ClientIdentities | undefined;
 }
 
+export interface Dispatcher {
+  /** Takes a stream that a client has opened. */
+  readonly dispatch: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+  /** Ends every call that is carried, so that its client may make it again elsewhere. */
+  readonly endCalls: () => void;
+}
+
 /** Decides, for each stream that a client opens, who answers it: a local service, the endpoint, or a refusal. */
-export function createDispatcher(
-  context: CallContext,
-  answerLocally: LocalServices,
-  access: ClientAccess,
-): (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void {
+export function createDispatcher(context: CallContext, answerLocally: LocalServices, access: ClientAccess): Dispatcher {
   const { limits, logger, tracer, upstream } = context;
   const carrierOf = createCarriers(context);
-  let calls = 0;
+  const calls = new Set<ClientCall>();
 
   /** Never rejects. */
   async function carry(call: ClientCall): Promise<void> {
@@ -47,7 +50,7 @@ export function createDispatcher(
     }
   }
 
-  return (stream, headers) => {
+  const dispatch: Dispatcher["dispatch"] = (stream, headers) => {
     stream.on("error", (error) => {
       logger.debug({ err: error }, "a client's stream failed");
     });
@@ -70,19 +73,24 @@ export function createDispatcher(
       call.fail(Code.Unimplemented, "the path is not that of a gRPC method, /{package.Service}/{Method}");
     } else if (timeout !== undefined && timeoutMs === undefined) {
       call.fail(Code.InvalidArgument, "grpc-timeout is not up to eight digits and one of the units H M S m u n");
-    } else if (calls >= limits.maxCalls) {
+    } else if (calls.size >= limits.maxCalls) {
       call.fail(
         Code.ResourceExhausted,
-        `the bridge carries ${calls} calls, which is its limit (maxCalls); try again, or run another bridge`,
+        `the bridge carries ${calls.size} calls, which is its limit (maxCalls); try again, or run another bridge`,
       );
     } else {
-      calls++;
-      stream.once("close", () => {
-        calls--;
-      });
+      calls.add(call);
+      stream.once("close", () => calls.delete(call));
       logEnd(call, context);
       void carry(call);
     }
+  };
+
+  return {
+    dispatch,
+    endCalls: () => {
+      for (const call of calls) call.fail(Code.Unavailable, "the bridge is stopped; try again");
+    },
   };
 }
 

@@ -13,6 +13,9 @@ import type { Upstream } from "./upstream.ts";
 import { createHttp1Upstream } from "./upstream-http1.ts";
 import { createHttpsUpstream } from "./upstream-https.ts";
 
+/** How long clients may take to read that their calls were ended, until they are cut off. */
+const FAREWELL_MS = 200;
+
 export interface BridgeOptions {
   readonly listen: ListenAddress;
   /** Asks for what TLS needs, at the start and then every `tlsRenewalMs`; undefined listens without TLS. */
@@ -35,7 +38,7 @@ export interface Bridge {
   /** 0 where it listens on a path. */
   readonly port: number;
 
-  /** Takes no more calls, lets those in flight end for `shutdownGraceMs`, then ends them. Never rejects. */
+  /** Takes no more calls, lets those in flight end for `shutdownGraceMs`, then ends them as UNAVAILABLE. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -58,13 +61,9 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   server.on("sessionError", (error) => {
     logger.debug({ err: error }, "a client's connection failed");
   });
-  server.on(
-    "stream",
-    createDispatcher({ upstream, limits, logger, repeatMemory, tracer: options.tracer }, local, {
-      token: options.token,
-      identities,
-    }),
-  );
+  const context = { upstream, limits, logger, repeatMemory, tracer: options.tracer };
+  const { dispatch, endCalls } = createDispatcher(context, local, { token: options.token, identities });
+  server.on("stream", dispatch);
   const connections = trackConnections(server, limits);
   await listenOn(server, listen);
   server.on("error", (error) => {
@@ -86,9 +85,12 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
         });
       });
       connections.close();
-      const bound = setTimeout(connections.destroy, limits.shutdownGraceMs);
+      const bounds = [
+        setTimeout(endCalls, limits.shutdownGraceMs),
+        setTimeout(connections.destroy, limits.shutdownGraceMs + FAREWELL_MS),
+      ];
       await closed;
-      clearTimeout(bound);
+      bounds.forEach(clearTimeout);
       upstream.close();
     },
   };

@@ -9,7 +9,7 @@ export interface Tracing {
 }
 
 /** How long the last spans may take. */
-const CLOSE_TIMEOUT_MS = 1000;
+const CLOSE_TIMEOUT_MS = 400;
 
 /**
  * What a part of this process makes spans with; undefined where OpenTelemetry's variables name no collector, and then

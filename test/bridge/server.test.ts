@@ -58,10 +58,14 @@ describe("closing", () => {
       });
     });
     const bridge = await startTestBridge(endpoint, { shutdownGraceMs: 20 });
-    open(connect(bridge.port), { ":path": PATH }).end(encodeFrame(new Uint8Array()));
+    const ending = endingOf(open(connect(bridge.port), { ":path": PATH }).end(encodeFrame(new Uint8Array())));
     await called.promise;
     await bridge.close();
     await aborted.promise;
+    expect((await ending).trailers).toMatchObject({
+      "grpc-status": String(Code.Unavailable),
+      "grpc-message": "the bridge is stopped; try again",
+    });
   });
 
   test("frees the port, whatever idle clients do", async () => {
