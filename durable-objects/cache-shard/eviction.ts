@@ -9,7 +9,7 @@ import type { ShardPolicy } from "./policy.ts";
 
 /** Reading so many rows takes some milliseconds. */
 const SURVEYED_ROWS_PER_STEP = 4000;
-const WALKED_ROWS_PER_STEP = 1000;
+const WALKED_ROWS_PER_STEP = 2000;
 
 /** Eviction goes on until so much of the limit is in use, so that a full store isn't surveyed for each blob that comes. */
 const LOW_WATER = 0.95;

@@ -17,7 +17,8 @@ export interface ActionResultRow {
 
 /**
  * The blobs that come after one, in the order of the index's key: at most `limit`, and none only at the end. One statement
- * is for one digest function, since SQLite sorts all of the rest where the key's first column is not fixed.
+ * is for one digest function, and orders by the table's own columns, not by what they are called in the result: else SQLite
+ * sorts all of the rest.
  */
 export function blobPage(sql: SqlStorage, after: DigestKey | undefined, limit: number): BlobRow[] {
   const rows = after === undefined ? [] : blobsFrom(sql, after, limit);
@@ -42,7 +43,7 @@ function blobsFrom(sql: SqlStorage, after: DigestKey, limit: number): BlobRow[] 
     }>(
       `SELECT lower(hex(hash)) AS hash, size_bytes, last_access_ms, upload_id, bytes_id
        FROM blobs WHERE digest_function = ? AND (hash, size_bytes) > (unhex(?), ?)
-       ORDER BY hash, size_bytes LIMIT ?`,
+       ORDER BY blobs.hash, blobs.size_bytes LIMIT ?`,
       ...digestBindings(after),
       limit,
     )
@@ -81,7 +82,7 @@ function actionResultsFrom(sql: SqlStorage, { instance, digest }: ActionResultKe
     .exec<{ hash: string; size_bytes: number; last_access_ms: number; length: number }>(
       `SELECT lower(hex(hash)) AS hash, size_bytes, last_access_ms, length(bytes) AS length
        FROM action_results WHERE instance = ? AND digest_function = ? AND (hash, size_bytes) > (unhex(?), ?)
-       ORDER BY hash, size_bytes LIMIT ?`,
+       ORDER BY action_results.hash, action_results.size_bytes LIMIT ?`,
       instance,
       ...digestBindings(digest),
       limit,

@@ -7,7 +7,7 @@ export function objectRows(sql: SqlStorage, digestFunction: number, afterHash: s
   return sql
     .exec<{ hash: string; sizeBytes: number; uploadId: string }>(
       `SELECT lower(hex(hash)) AS hash, size_bytes AS sizeBytes, upload_id AS uploadId FROM blobs
-       WHERE digest_function = ? AND hash > unhex(?) AND upload_id IS NOT NULL ORDER BY hash LIMIT ?`,
+       WHERE digest_function = ? AND hash > unhex(?) AND upload_id IS NOT NULL ORDER BY blobs.hash LIMIT ?`,
       digestFunction,
       afterHash,
       limit,
