@@ -6,6 +6,7 @@ import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
 import { callInstance } from "../instance-object/instance-objects.ts";
+import { log } from "../log.ts";
 import { quotaGroups } from "../quota/caller-quota.ts";
 import { refusals } from "../quota/charge.ts";
 import { BUILD_INFO } from "./build-info.ts";
@@ -29,17 +30,21 @@ metricsRoutes.get("/metrics", async (c) => {
   );
   const stores = new Map(instances.map(({ store, storeName }) => [storeName, store]));
   const standings = await Promise.all(
-    [...stores].map(async ([store, config]) => ({
-      store,
-      config,
-      shards: await openCacheShards(c.env, store, config).standings(),
-    })),
+    [...stores].map(async ([store, config]) => {
+      try {
+        return [{ store, config, shards: await openCacheShards(c.env, store, config).standings() }];
+      } catch (error) {
+        // A shard of the version before, minutes after a deployment: the rest is worth more than nothing.
+        log.warn({ store, error }, "a store can't say how it stands, and is left out of the metrics");
+        return [];
+      }
+    }),
   );
   const metrics = [
     BUILD_INFO,
     ...instanceMetrics(shards.flat()),
     ...cacheMetrics(caches),
-    ...storeMetrics(standings),
+    ...storeMetrics(standings.flat()),
     ...(await quotaMetrics(c.env, caller)),
   ];
   return c.body(exposition(metrics), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
