@@ -12,6 +12,7 @@ import type { Logger } from "pino";
 import { Health } from "../protos/gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../protos/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1Alpha } from "../protos/gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { mendEndingError } from "../src/connect/ending-error.ts";
 import { createHealthService } from "./health.ts";
 import type { BridgeLimits } from "./limits.ts";
 import { reflection, reflectionV1Alpha } from "./reflection.ts";
@@ -39,6 +40,7 @@ export function createLocalServices(
     connect: false,
     readMaxBytes: MAX_REQUEST_BYTES,
     shutdownSignal: closing,
+    requestGate: mendEndingError,
   });
   router.service(Health, createHealthService(upstream, limits.healthProbeMs));
   router.service(ServerReflection, reflection);

@@ -1,4 +1,5 @@
 import type { Target } from "../target.ts";
+import { bridgeClients } from "./bridge-clients.ts";
 import { calls } from "./calls.ts";
 import { compressedBlobs } from "./compressed-blobs.ts";
 import { lyingAgents } from "./lying-agents.ts";
@@ -6,4 +7,12 @@ import { requests } from "./requests.ts";
 import { slowBodies } from "./slow-bodies.ts";
 import { trees } from "./trees.ts";
 
-export const WORKER_TARGETS: readonly Target[] = [calls, requests, trees, compressedBlobs, lyingAgents, slowBodies];
+export const WORKER_TARGETS: readonly Target[] = [
+  calls,
+  requests,
+  trees,
+  compressedBlobs,
+  lyingAgents,
+  slowBodies,
+  bridgeClients,
+];

@@ -1,0 +1,133 @@
+import http2, { type ClientHttp2Session } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { pino } from "pino";
+import { startBridge } from "../../../bridge/server.ts";
+import {
+  ActionCache,
+  Capabilities,
+  ContentAddressableStorage,
+  Execution,
+} from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { ByteStream } from "../../../protos/gen/google/bytestream/bytestream_pb.ts";
+import type { Random } from "../../durable-objects/scheduler/simulation/random.ts";
+import { codeName } from "../answer.ts";
+import { corrupt } from "../generators/corruptions.ts";
+import { brokenFrames, envelope } from "../generators/envelopes.ts";
+import { hostileBinary } from "../generators/hostile-messages.ts";
+import { hostileString } from "../generators/hostile-values.ts";
+import { checkAnswer, REFUSALS } from "../oracle.ts";
+import type { Target } from "../target.ts";
+import { Violation } from "../violation.ts";
+import { INSTANCE } from "../world.ts";
+
+const METHODS: readonly DescMethod[] = [
+  ActionCache,
+  Capabilities,
+  ContentAddressableStorage,
+  Execution,
+  ByteStream,
+].flatMap(({ methods }): readonly DescMethod[] => methods);
+
+const CALLS_OF_A_CASE = 40;
+const PATIENCE_MS = 60_000;
+
+/** What the bridge may say besides: it can't know what a frame of unknown compression holds. */
+const BRIDGE_REFUSALS = new Set([...REFUSALS, "INTERNAL"]);
+
+/** Clients of the bridge that call what it carries and send frames, headers and messages of every kind of wrong, over HTTP/2. */
+export const bridgeClients: Target = {
+  name: "clients of the bridge",
+  cases: 3,
+  atOnce: 1,
+  async run(random, { token, url }) {
+    const bridge = await startBridge({
+      listen: { host: "127.0.0.1", port: 0 },
+      endpoint: new URL(url),
+      token: () => token,
+      logger: pino({ level: "silent" }),
+      limits: { shutdownGraceMs: 50 },
+    });
+    const session = http2.connect(`http://127.0.0.1:${bridge.port}`);
+    session.on("error", () => undefined);
+    try {
+      for (let count = 0; count < CALLS_OF_A_CASE; count += 1) await hostileCall(random, session);
+      const answer = await send(session, `/${Capabilities.typeName}/GetCapabilities`, {}, goodMessage());
+      if (answer.code !== "OK")
+        throw new Violation(`an honest call after them ended with ${answer.code}: ${answer.text}`);
+    } finally {
+      session.destroy();
+      await bridge.close();
+    }
+    return "calls over HTTP/2";
+  },
+};
+
+function goodMessage(): Uint8Array {
+  // instance_name, field 1.
+  return envelope(Uint8Array.of(0x0a, INSTANCE.length, ...new TextEncoder().encode(INSTANCE)));
+}
+
+async function hostileCall(random: Random, session: ClientHttp2Session): Promise<void> {
+  const method = random.pick(METHODS);
+  if (method === undefined) return;
+  const message = hostileBinary(random, method.input, INSTANCE);
+  const broken = random.chance(0.4);
+  const body = broken
+    ? brokenFrames(random, message).bytes
+    : envelope(random.chance(0.5) ? corrupt(random, message) : message);
+  const path = random.chance(0.9)
+    ? `/${method.parent.typeName}/${method.name}`
+    : `/${encodeURIComponent(hostileString(random)).slice(0, 2000)}`;
+  const headers: Record<string, string> = {};
+  if (random.chance(0.1)) headers["grpc-timeout"] = random.pick(["", "1", "99999999H", "-1S", "1x", "0n"]) ?? "";
+  if (random.chance(0.1)) headers["grpc-encoding"] = random.pick(["gzip", "zstd", "x", ""]) ?? "";
+  if (random.chance(0.1)) headers["x-remex-client-identity"] = random.pick(["", "a.b.c", "x"]) ?? "";
+  const answer = await send(session, path, headers, body);
+  const allowed = broken || headers["grpc-encoding"] !== undefined ? BRIDGE_REFUSALS : REFUSALS;
+  const withDeadline = headers["grpc-timeout"] === undefined ? allowed : new Set([...allowed, "DEADLINE_EXCEEDED"]);
+  checkAnswer(
+    answer,
+    withDeadline,
+    `${path} ${JSON.stringify(headers)} ${Buffer.from(body.subarray(0, 60)).toString("hex")}`,
+  );
+}
+
+/** @throws Violation if the call is reset, or has no status */
+function send(
+  session: ClientHttp2Session,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): Promise<{ httpStatus: number; code: string; text: string }> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
+      ...headers,
+    });
+    let ending: http2.IncomingHttpHeaders = {};
+    const timer = setTimeout(() => {
+      stream.close();
+      reject(new Violation(`${path}: no end within ${PATIENCE_MS / 1000} s`));
+    }, PATIENCE_MS);
+    stream.on("response", (received: http2.IncomingHttpHeaders) => (ending = received));
+    stream.on("trailers", (received: http2.IncomingHttpHeaders) => (ending = received));
+    stream.on("end", () => {
+      stream.close();
+    });
+    stream.on("error", (error: Error) => {
+      clearTimeout(timer);
+      reject(new Violation(`${path}: ${error.message}`));
+    });
+    stream.on("close", () => {
+      clearTimeout(timer);
+      const { "grpc-message": text, "grpc-status": status } = ending;
+      if (typeof status !== "string") reject(new Violation(`${path}: the call ended without a status`));
+      else resolve({ httpStatus: 200, code: codeName(Number(status)), text: typeof text === "string" ? text : "" });
+    });
+    stream.resume();
+    stream.end(body);
+  });
+}
