@@ -58,10 +58,10 @@ export class Identity {
    * @throws Error if the object is another shard than the caller means: it was reached by a wrong name.
    */
   admit(identity: ShardIdentity): { readonly recordedCount: number; readonly layout?: Layout } | undefined {
-    const { count, index, layout, store } = identity;
+    const { asksForLayout, count, index, layout, store } = identity;
     if (this.#recorded === undefined) {
       // By the configuration alone a store is made by its first shard only: another might be asked by a wrong number.
-      if (layout === undefined && index !== 0) return { recordedCount: 0 };
+      if (asksForLayout && layout === undefined && index !== 0) return { recordedCount: 0 };
       const epochs = { movedEpoch: 0, announcedEpoch: layout?.epoch ?? 1 };
       this.#record({ store, index, layout: layout ?? newLayout(count), ...epochs });
       return undefined;

@@ -32,6 +32,8 @@ export interface ShardIdentity {
   readonly count: number;
   /** The layout that the caller knows; without it, it goes by the configuration. */
   readonly layout?: Layout;
+  /** The caller understands an answer that asks for a layout. Workers from before stores had layouts don't. */
+  readonly asksForLayout?: true;
 }
 
 export interface ActionResultLookupsRequest {

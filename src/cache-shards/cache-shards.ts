@@ -390,7 +390,12 @@ export class CacheShards {
 
   async #call<T>(layout: Layout, index: number, call: ShardCall<T>): Promise<T> {
     const { store } = this.#options;
-    const identity = { store, count: layout.count, ...(layout.epoch !== BY_CONFIGURATION && { layout }) };
+    const identity = {
+      store,
+      count: layout.count,
+      asksForLayout: true as const,
+      ...(layout.epoch !== BY_CONFIGURATION && { layout }),
+    };
     const reply = await callObject(this.#namespace, shardName(store, index), (stub) =>
       call(stub, { ...identity, index }),
     );
