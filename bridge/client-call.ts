@@ -1,10 +1,8 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Code } from "@connectrpc/connect";
+import { MAX_TIMER_MS } from "./grpc-timeout.ts";
 import { responseContentType } from "./metadata.ts";
 import { fitTrailers, statusTrailers, type Trailers, withPlainMessage } from "./trailers.ts";
-
-/** The longest delay that a timer can have; a longer deadline is none. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** How long a client that goes on sending after the end, or doesn't read on after its deadline, has until it is reset. */
 const LINGER_MS = 5000;

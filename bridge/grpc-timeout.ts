@@ -1,6 +1,9 @@
 /** Milliseconds of each unit that a `grpc-timeout` header may have. */
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
+/** The longest delay that a timer can have; a longer deadline is none. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /**
  * The value of a `grpc-timeout` header in milliseconds, or undefined if it is malformed: at most eight digits and a unit,
  * by the gRPC protocol.

@@ -13,6 +13,7 @@ import { Health } from "../protos/gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../protos/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1Alpha } from "../protos/gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { mendEndingError } from "../src/connect/ending-error.ts";
+import { MAX_TIMER_MS, parseGrpcTimeout } from "./grpc-timeout.ts";
 import { createHealthService } from "./health.ts";
 import type { BridgeLimits } from "./limits.ts";
 import { reflection, reflectionV1Alpha } from "./reflection.ts";
@@ -66,10 +67,17 @@ async function answer(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
 ): Promise<void> {
-  const request = new Http2ServerRequest(stream, headers, {}, []);
+  const request = new Http2ServerRequest(stream, withinTimers(headers), {}, []);
   const response = new Http2ServerResponse(stream);
   await universalResponseToNodeResponse(
     await handler(universalRequestFromNodeRequest(request, response, undefined, undefined)),
     response,
   );
+}
+
+/** Connect would set a timer for any deadline, and one beyond a timer's reach has passed at once. */
+function withinTimers(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const timeout = headers["grpc-timeout"];
+  const timeoutMs = typeof timeout === "string" ? parseGrpcTimeout(timeout) : undefined;
+  return timeoutMs === undefined || timeoutMs <= MAX_TIMER_MS ? headers : { ...headers, "grpc-timeout": undefined };
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { GrowingHold } from "../../../src/memory/growing-hold.ts";
 import { tryTakeMemory } from "../../../src/memory/isolate-memory.ts";
 
-const ALL_BYTES = 64 << 20;
+const ALL_BYTES = 48 << 20;
 
 test("what is small counts for nothing, and what is large for what it has beyond that", () => {
   const hold = new GrowingHold("caller", 100);

@@ -41,7 +41,7 @@ test("who waited too long is told to try again", async () => {
 });
 
 test("one owner gets no more than its share, and others get theirs all the same", () => {
-  const [mine, others] = [tryTakeMemory(40 << 20, "greedy"), tryTakeMemory(20 << 20, "modest")];
+  const [mine, others] = [tryTakeMemory(40 << 20, "greedy"), tryTakeMemory(8 << 20, "modest")];
   expect(mine).toBeDefined();
   expect(others).toBeDefined();
   expect(tryTakeMemory(1, "greedy")).toBeUndefined();
