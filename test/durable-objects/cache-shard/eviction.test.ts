@@ -25,14 +25,22 @@ afterEach(async () => {
 
 const newBlobs = (count: number, sizeBytes = SIZE_BYTES) => Array.from({ length: count }, () => randomBytes(sizeBytes));
 
-async function setLastUse(bytes: Uint8Array, ms: number): Promise<void> {
-  await store.sql("UPDATE blobs SET last_access_ms = ? WHERE hash = unhex(?)", ms, digestOf(bytes).hash);
+type LastUse = readonly [of: { readonly hash: string }, ms: number];
+
+/**
+ * Says when blobs and action results were last used, of all of them at once: a store that is over its limit may evict at
+ * any moment.
+ */
+async function setLastUses(blobs: readonly LastUse[], actionResults: readonly LastUse[] = []): Promise<void> {
+  const update = (table: string, uses: readonly LastUse[]) =>
+    uses.map(([{ hash }, ms]) => `UPDATE ${table} SET last_access_ms = ${ms} WHERE hash = x'${hash}'`);
+  await store.sql([...update("blobs", blobs), ...update("action_results", actionResults)].join(";"));
 }
 
-/** Lets the first of the blobs be the one that was used longest ago, all of them long enough ago to be evicted. */
-async function age(blobs: readonly Uint8Array[]): Promise<void> {
+/** The first of the blobs is the one that was used longest ago, all of them long enough ago to be evicted. */
+function aged(blobs: readonly Uint8Array[]): LastUse[] {
   const monthAgoMs = Date.now() - 30 * 24 * HOUR_MS;
-  for (const [i, blob] of blobs.entries()) await setLastUse(blob, monthAgoMs + i * 1000);
+  return blobs.map((blob, i) => [digestOf(blob), monthAgoMs + i * 1000]);
 }
 
 const evicted = (count: number) => eventually(async () => (await store.rows()).length).toBe(count);
@@ -40,7 +48,7 @@ const evicted = (count: number) => eventually(async () => (await store.rows()).l
 test("what was used longest ago goes first, until 95 % of max_bytes are in use", async () => {
   const blobs = newBlobs(10);
   await store.put(...blobs);
-  await age(blobs);
+  await setLastUses(aged(blobs));
   await store.wake();
   await evicted(4);
   expect(await store.missing(...blobs)).toEqual(blobs.slice(0, 6));
@@ -56,8 +64,10 @@ test("what was used within min_age_s stays, even if its recorded use is older by
   const [young, old] = [newBlobs(6), newBlobs(3)];
   await store.put(...young, ...old);
   const guardedMs = (MIN_AGE_S + TOUCH_INTERVAL_S) * 1000;
-  for (const blob of young) await setLastUse(blob, Date.now() - guardedMs + 60_000);
-  for (const blob of old) await setLastUse(blob, Date.now() - guardedMs - 1000);
+  await setLastUses([
+    ...young.map((blob): LastUse => [digestOf(blob), Date.now() - guardedMs + 60_000]),
+    ...old.map((blob): LastUse => [digestOf(blob), Date.now() - guardedMs - 1000]),
+  ]);
   await store.wake();
   await evicted(6);
   expect(await store.missing(...young, ...old)).toEqual(old);
@@ -83,13 +93,12 @@ test("inline blobs and action results are evicted as well, and counted", async (
     const actionResult = { exitCode: 1, stdoutRaw: randomBytes(10_000) };
     await actionCache.updateActionResult({ instanceName, actionDigest, actionResult });
   }
-  await age(inline);
-  // Two results are older than everything, one is younger.
-  const used = (digest: { readonly hash: string } | undefined, ms: number) =>
-    store.sql("UPDATE action_results SET last_access_ms = ? WHERE hash = unhex(?)", ms, digest?.hash ?? "");
-  await used(actions[0], 0);
-  await used(actions[1], 1);
   const before = await store.metrics();
+  // Two results are older than everything, one is younger.
+  await setLastUses(
+    aged(inline),
+    actions.slice(0, 2).map((digest, i): LastUse => [digest, i]),
+  );
   await store.wake();
   // 10,0xx bytes of the young result and 10 blobs of 8000.
   await evicted(10);
@@ -109,7 +118,7 @@ test("killed wherever, an eviction goes on, and no blob is said to be there that
       await store.clear();
       const blobs = newBlobs(7);
       await store.put(...blobs);
-      await age(blobs);
+      await setLastUses(aged(blobs));
       return blobs;
     },
     act: async () => {
