@@ -3,6 +3,7 @@ import { type Digest, digestFromWire, digestKey } from "../../digest/digest.ts";
 import { blobOf } from "../blob-request.ts";
 import { directoryAt, directoryOfTree } from "../directory-at.ts";
 import { type PageContext, renderPage, visitInstance, visitorName } from "../page.tsx";
+import { FilesTable } from "../parts/files-table.tsx";
 import { countText, sizeText } from "../parts/text.ts";
 import { type BlobPage, blobPath } from "../paths.ts";
 
@@ -96,30 +97,7 @@ function Entries({ directory, instanceName, page, path, root }: Place & { readon
           The first {MAX_ENTRIES} of {countText(rows.length, "entry", "entries")}.
         </p>
       )}
-      <div class="scroll" role="group" aria-label="Entries" tabindex={0}>
-        <table class="files">
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col" class="wide">
-                Kind
-              </th>
-              <th scope="col" class="number">
-                Size
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.slice(0, MAX_ENTRIES).map(({ href, kind, name, size }) => (
-              <tr>
-                <th scope="row">{href === undefined ? name : <a href={href}>{name}</a>}</th>
-                <td class="wide quiet">{kind}</td>
-                <td class="number">{size}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <FilesTable label="Entries" heading="Name" rows={rows.slice(0, MAX_ENTRIES)} />
     </>
   );
 }

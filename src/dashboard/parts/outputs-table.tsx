@@ -2,6 +2,7 @@ import type { ActionResult } from "../../../protos/gen/build/bazel/remote/execut
 import type { DigestFunction } from "../../digest/digest-function.ts";
 import { digestFromWire } from "../../digest/digest.ts";
 import { blobPath } from "../paths.ts";
+import { type FileRow, FilesTable } from "./files-table.tsx";
 import { sizeText } from "./text.ts";
 
 export interface OutputsTableProps {
@@ -10,52 +11,20 @@ export interface OutputsTableProps {
   readonly digestFunction: DigestFunction;
 }
 
-interface Output {
-  readonly path: string;
-  readonly kind: string;
-  readonly size: string;
-  readonly href: string | undefined;
-}
-
 /** What an action has put out, with links to look into it. */
 export function OutputsTable(props: OutputsTableProps) {
   const outputs = outputsOf(props);
   if (outputs.length === 0) return <p class="none">It has put out nothing.</p>;
-  return (
-    <div class="scroll" role="group" aria-label="Outputs" tabindex={0}>
-      <table class="files">
-        <thead>
-          <tr>
-            <th scope="col">Path</th>
-            <th scope="col" class="wide">
-              Kind
-            </th>
-            <th scope="col" class="number">
-              Size
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {outputs.map(({ href, kind, path, size }) => (
-            <tr>
-              <th scope="row">{href === undefined ? path : <a href={href}>{path}</a>}</th>
-              <td class="wide quiet">{kind}</td>
-              <td class="number">{size}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
+  return <FilesTable label="Outputs" heading="Path" rows={outputs} />;
 }
 
-function outputsOf({ digestFunction, instanceName, result }: OutputsTableProps): Output[] {
+function outputsOf({ digestFunction, instanceName, result }: OutputsTableProps): FileRow[] {
   const links = [...result.outputSymlinks, ...result.outputFileSymlinks, ...result.outputDirectorySymlinks];
   return [
     ...result.outputFiles.map(({ digest, isExecutable, path }) => {
       const parsed = digestFromWire(digestFunction, digest, path);
       return {
-        path,
+        name: path,
         kind: isExecutable ? "executable" : "file",
         size: sizeText(parsed.sizeBytes),
         href: blobPath(instanceName, "files", parsed, path.slice(path.lastIndexOf("/") + 1)),
@@ -67,10 +36,10 @@ function outputsOf({ digestFunction, instanceName, result }: OutputsTableProps):
           ? blobPath(instanceName, "output-trees", digestFromWire(digestFunction, treeDigest, path))
           : rootDirectoryDigest &&
             blobPath(instanceName, "trees", digestFromWire(digestFunction, rootDirectoryDigest, path));
-      return { path: path || ".", kind: "directory", size: "", href };
+      return { name: path || ".", kind: "directory", size: "", href };
     }),
     ...Map.groupBy(links, ({ path }) => path)
       .values()
-      .map(([link]) => ({ path: link?.path ?? "", kind: `link to ${link?.target ?? ""}`, size: "", href: undefined })),
-  ].sort((a, b) => (a.path < b.path ? -1 : 1));
+      .map(([link]) => ({ name: link?.path ?? "", kind: `link to ${link?.target ?? ""}`, size: "", href: undefined })),
+  ].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
