@@ -31,6 +31,8 @@ interface Compression {
 /** After so much of a blob it shows whether it is worth compressing. */
 const TRIAL_BYTES = 1024 * 1024;
 
+type WriteRequests = AsyncGenerator<MessageInitShape<typeof WriteRequestSchema>>;
+
 /** Reads and writes single blobs of any size by ByteStream. A broken call is followed by one that goes on where it broke. */
 export class BlobStreams {
   readonly #options: BlobStreamsOptions;
@@ -139,7 +141,7 @@ export class BlobStreams {
   ): Promise<number> {
     using guard = new StallGuard(this.#options.stallTimeoutMs, signal);
     const end = Math.min(sizeBytes, offset + this.#options.maxRequestBytes);
-    const requests = async function* (): AsyncGenerator<MessageInitShape<typeof WriteRequestSchema>> {
+    const requests = async function* (): WriteRequests {
       let writeOffset = offset;
       for await (const bytes of bytesFrom(offset)) {
         const data = bytes.subarray(0, end - writeOffset);
@@ -155,15 +157,7 @@ export class BlobStreams {
         if (writeOffset === end) return;
       }
     };
-    const body = requests();
-    try {
-      const { committedSize } = await this.#client.write(body, { signal: guard.signal });
-      // -1 is how a server may say that it has the blob already.
-      return committedSize < 0n ? sizeBytes : Number(committedSize);
-    } finally {
-      // After an early answer the client leaves the rest of the body, with its open file, where it is.
-      await body.return(undefined);
-    }
+    return await this.#send(requests(), sizeBytes, guard.signal);
   }
 
   /**
@@ -180,7 +174,7 @@ export class BlobStreams {
     using guard = new StallGuard(this.#options.stallTimeoutMs, signal);
     const { maxRequestBytes } = this.#options;
     let reached = offset;
-    const requests = async function* (): AsyncGenerator<MessageInitShape<typeof WriteRequestSchema>> {
+    const requests = async function* (): WriteRequests {
       let writeOffset = offset;
       for await (const bytes of bytesFrom(offset)) {
         const data = await compressedFrame(bytes);
@@ -196,11 +190,18 @@ export class BlobStreams {
         writeOffset += data.length;
       }
     };
-    const body = requests();
+    const committedBytes = await this.#send(requests(), sizeBytes, guard.signal);
+    return reached === sizeBytes ? sizeBytes : committedBytes;
+  }
+
+  /** One Write call. Returns the committed size. */
+  async #send(body: WriteRequests, sizeBytes: number, signal: AbortSignal): Promise<number> {
     try {
-      const { committedSize } = await this.#client.write(body, { signal: guard.signal });
-      return committedSize < 0n || reached === sizeBytes ? sizeBytes : Number(committedSize);
+      const { committedSize } = await this.#client.write(body, { signal });
+      // -1 is how a server may say that it has the blob already.
+      return committedSize < 0n ? sizeBytes : Number(committedSize);
     } finally {
+      // After an early answer the client leaves the rest of the body, with its open file, where it is.
       await body.return(undefined);
     }
   }
