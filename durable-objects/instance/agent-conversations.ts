@@ -259,7 +259,10 @@ export class AgentConversations {
       failures: snapshot?.failures ?? [],
       fault: request && faultOfResult(result, request),
     });
-    this.#parts.step({ type: "lease_ended", agentId, leaseId, outcome, message }, response && { response });
+    this.#parts.step(
+      { type: "lease_ended", agentId, leaseId, outcome, message },
+      response && request && { request, response },
+    );
   }
 
   /** The execution whose lease this is, if it still runs at that agent. */

@@ -35,7 +35,7 @@ const MAX_LEASE_PAYLOAD_BYTES = 512 * 1024;
 
 /** What an event brought along that its decisions need. */
 export interface Cargo {
-  /** With an enqueue. */
+  /** With an enqueue, and with the end of a lease. */
   readonly request?: ExecutionRequest;
   /** With the end of a lease. */
   readonly response?: ExecuteResponse;
@@ -118,11 +118,11 @@ export class Effects {
         this.#endOutput(decision.executionId, OutputState.LOST);
         return;
       case "publish": {
-        const request = storage.executionRequest(decision.executionId);
-        if (request === undefined || cargo.response === undefined) return;
+        const { request, response } = cargo;
+        if (request === undefined || response === undefined) return;
         operations.clearProgress(decision.executionId);
-        this.#end(decision.executionId, { case: "response", value: cargo.response });
-        this.#parts.publish(decision.executionId, request, cargo.response);
+        this.#end(decision.executionId, request, { case: "response", value: response });
+        this.#parts.publish(decision.executionId, request, response);
         return;
       }
       case "completed":
@@ -180,11 +180,10 @@ export class Effects {
     if (record !== undefined) this.#parts.storage.updateExecution(executionId, record);
   }
 
-  #end(executionId: string, result: EndRecord["result"], spent = ""): void {
+  #end(executionId: string, request: ExecutionRequest, result: EndRecord["result"], spent = ""): void {
     const { history, nowMs, storage } = this.#parts;
     const record = storage.executionRecord(executionId);
-    const request = storage.executionRequest(executionId);
-    if (record === undefined || request === undefined) return;
+    if (record === undefined) return;
     const endedAtMs = nowMs();
     record.end = create(EndRecordSchema, { timestamp: timestampFromMs(endedAtMs), result, spent });
     storage.endExecution(executionId, record, endedAtMs, spent !== "");
@@ -192,16 +191,19 @@ export class Effects {
   }
 
   #fail(executionId: string, failure: Failure): void {
+    const request = this.#parts.storage.executionRequest(executionId);
+    if (request === undefined) return;
     const status = failureStatus(failure, `operation ${this.#parts.operations.name(executionId)}`);
     // google.longrunning wants a cancelled operation to end with an error; what became of the action itself goes into
     // ExecuteResponse.status, as REAPI says.
     if (failure.reason === "cancelled" || failure.reason === "abandoned") {
-      this.#end(executionId, { case: "error", value: status });
+      this.#end(executionId, request, { case: "error", value: status });
       return;
     }
     const response = create(ExecuteResponseSchema, { status });
     this.#end(
       executionId,
+      request,
       { case: "response", value: response },
       failure.reason === "attempts_spent" ? failure.message : "",
     );
