@@ -2,10 +2,8 @@ import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type Ser
 import { Code } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "./grpc-timeout.ts";
 import { responseContentType } from "./metadata.ts";
+import { resetLater, stopClient } from "./stop-client.ts";
 import { fitTrailers, statusTrailers, type Trailers, withPlainMessage } from "./trailers.ts";
-
-/** How long a client that goes on sending after the end, or doesn't read on after its deadline, has until it is reset. */
-const LINGER_MS = 5000;
 
 /**
  * The header list that is sent at most to a client whose settings name no limit. Such clients have one: Node's ends the
@@ -55,7 +53,7 @@ export class ClientCall {
     }
     stream.once("wantTrailers", () => {
       stream.sendTrailers(this.#trailers ?? statusTrailers(Code.Internal, "the call has no status"));
-      this.#stopClient();
+      stopClient(stream);
     });
     stream.once("close", () => {
       clearTimeout(this.#deadlineTimer);
@@ -173,7 +171,7 @@ export class ClientCall {
         { ":status": 200, "content-type": responseContentType(this.metadata), ...this.#trailers },
         { endStream: true },
       );
-      this.#stopClient();
+      stopClient(this.#stream);
     }
     this.#ended.abort(OVER);
   }
@@ -183,28 +181,8 @@ export class ClientCall {
     this.finish(statusTrailers(code, message));
   }
 
-  /**
-   * The response is complete: what a client still sends is thrown away. Clients stop by themselves when they see the
-   * trailers; a reset at once would overtake them.
-   */
-  #stopClient(): void {
-    this.#stream.resume();
-    if (!this.#stream.readableEnded) {
-      this.#resetLater(constants.NGHTTP2_NO_ERROR);
-    }
-  }
-
-  #resetLater(errorCode: number): void {
-    const timer = setTimeout(() => {
-      this.#stream.close(errorCode);
-    }, LINGER_MS);
-    this.#stream.once("close", () => {
-      clearTimeout(timer);
-    });
-  }
-
   #passDeadline(timeoutMs: number): void {
     this.fail(Code.DeadlineExceeded, `the call's deadline of ${timeoutMs} ms has passed`);
-    this.#resetLater(constants.NGHTTP2_CANCEL);
+    resetLater(this.#stream, constants.NGHTTP2_CANCEL);
   }
 }

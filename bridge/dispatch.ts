@@ -9,6 +9,7 @@ import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import type { ClientIdentities } from "./client-identity.ts";
 import type { LocalServices } from "./local-services.ts";
 import { isGrpc } from "./metadata.ts";
+import { stopClient } from "./stop-client.ts";
 import { codeOf } from "./trailers.ts";
 
 /** `/{package.Service}/{Method}`, and nothing that could lead elsewhere on the endpoint. */
@@ -33,17 +34,23 @@ export interface Dispatcher {
 }
 
 /** Decides, for each stream that a client opens, who answers it: a local service, the endpoint, or a refusal. */
-export function createDispatcher(context: CallContext, answerLocally: LocalServices, access: ClientAccess): Dispatcher {
+export function createDispatcher(context: CallContext, localServices: LocalServices, access: ClientAccess): Dispatcher {
   const { limits, logger, tracer, upstream } = context;
   const carrierOf = createCarriers(context);
-  const calls = new Set<ClientCall>();
+  const carried = new Set<ClientCall>();
+  /** Counted by themselves: whether a bridge that is full of calls is well must still be told. */
+  const answered = new Set<ClientCall>();
+
+  async function carry(call: ClientCall): Promise<void> {
+    const ready = upstream.ready();
+    if (ready !== undefined) await ready;
+    if (!call.isOver()) await carrierOf(call)(call);
+  }
 
   /** Never rejects. */
-  async function carry(call: ClientCall): Promise<void> {
+  async function attend(call: ClientCall, carrier: (call: ClientCall) => Promise<void>): Promise<void> {
     try {
-      const ready = upstream.ready();
-      if (ready !== undefined) await ready;
-      if (!call.isOver()) await carrierOf(call)(call);
+      await carrier(call);
     } catch (error) {
       logger.error({ err: error, path: call.path }, "a call failed in the bridge");
       call.fail(Code.Internal, "the bridge failed; its log says how");
@@ -59,14 +66,14 @@ export function createDispatcher(context: CallContext, answerLocally: LocalServi
       return;
     }
     const path = headers[":path"] ?? "";
-    if (answerLocally(path, stream, headers)) {
-      return;
-    }
+    const local = localServices(path);
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseGrpcTimeout(timeout) : undefined;
-    const span = tracer && startCallSpan(tracer, path, headers);
-    const own = authorized(headers, stream.session, access);
+    // What the bridge answers itself needs no rights at the endpoint, and is no part of a build's trace.
+    const span = local === undefined && tracer ? startCallSpan(tracer, path, headers) : undefined;
+    const own = local === undefined ? authorized(headers, stream.session, access) : headers;
     const metadata = span === undefined ? own : withSpan(own, span);
+    const calls = local === undefined ? carried : answered;
     const call = new ClientCall(stream, { path, metadata, timeoutMs });
     if (span !== undefined) endSpanWith(call, span);
     if (!METHOD_PATH.test(path)) {
@@ -76,20 +83,20 @@ export function createDispatcher(context: CallContext, answerLocally: LocalServi
     } else if (calls.size >= limits.maxCalls) {
       call.fail(
         Code.ResourceExhausted,
-        `the bridge carries ${calls.size} calls, which is its limit (maxCalls); try again, or run another bridge`,
+        `the bridge has ${calls.size} calls, which is its limit (maxCalls); try again, or run another bridge`,
       );
     } else {
       calls.add(call);
       stream.once("close", () => calls.delete(call));
       logEnd(call, context);
-      void carry(call);
+      void attend(call, local ?? carry);
     }
   };
 
   return {
     dispatch,
     endCalls: () => {
-      for (const call of calls) call.fail(Code.Unavailable, "the bridge is stopped; try again");
+      for (const call of [...carried, ...answered]) call.fail(Code.Unavailable, "the bridge is stopped; try again");
     },
   };
 }
@@ -130,5 +137,5 @@ function refuseOther(stream: ServerHttp2Stream): void {
     "This is the gRPC port of a Remex bridge: it takes POST requests of content-type application/grpc over HTTP/2, " +
       "as gRPC clients send them.\n",
   );
-  stream.resume();
+  stopClient(stream);
 }

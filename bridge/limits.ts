@@ -4,7 +4,9 @@ export interface BridgeLimits {
   readonly maxConnections: number;
   /** Calls in flight on one connection, as announced in the HTTP/2 settings; clients queue the others themselves. */
   readonly maxStreamsPerConnection: number;
-  /** Calls in flight in all, each of which holds a connection to the endpoint; further ones are RESOURCE_EXHAUSTED. */
+  /**
+   * Calls in flight in all, each of which holds a connection to the endpoint; further ones are RESOURCE_EXHAUSTED. As many to the bridge's own services, which hold none.
+   */
   readonly maxCalls: number;
   /** A message of those few that the bridge reads whole; others are passed on as they come and have no limit here. */
   readonly maxMessageBytes: number;
@@ -64,6 +66,8 @@ export interface BridgeLimits {
   readonly resumePauseMaxMs: number;
   /** How long the answer of the endpoint's `/healthz` holds, and how often a health Watch asks. */
   readonly healthProbeMs: number;
+  /** How long a request to the bridge's own services may take to come. */
+  readonly localRequestMs: number;
   /** How often a call that may be repeated is, after its connection failed. */
   readonly repeats: number;
   /** What is held of the request of such a call, to be sent again, and of all of them together. */
@@ -118,6 +122,7 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   resumePauseMs: 250,
   resumePauseMaxMs: 5000,
   healthProbeMs: 5000,
+  localRequestMs: 60_000,
   repeats: 2,
   // FindMissingBlobs of 10,000 digests.
   repeatableRequestBytes: 1024 * 1024,

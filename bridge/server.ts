@@ -54,7 +54,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const repeatMemory = new RepeatMemory(limits.repeatableRequestsBytes);
   const identities = options.identityKey && new ClientIdentities(options.identityKey);
   const closing = new AbortController();
-  const local = createLocalServices(upstream, limits, logger, closing.signal);
+  const local = createLocalServices(upstream, limits, closing.signal);
 
   const { server, stopRenewal } = createServer(tls, limits, logger);
   server.maxConnections = limits.maxConnections;

@@ -1,5 +1,5 @@
 import type { Target } from "../target.ts";
-import { bridgeClients } from "./bridge-clients.ts";
+import { bridgeClients, bridgeServices } from "./bridge-clients.ts";
 import { calls } from "./calls.ts";
 import { compressedBlobs } from "./compressed-blobs.ts";
 import { lyingAgents } from "./lying-agents.ts";
@@ -15,4 +15,5 @@ export const WORKER_TARGETS: readonly Target[] = [
   lyingAgents,
   slowBodies,
   bridgeClients,
+  bridgeServices,
 ];

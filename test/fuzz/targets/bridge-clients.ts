@@ -1,6 +1,8 @@
 import http2, { type ClientHttp2Session } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { pino } from "pino";
+import { pathOf } from "../../../bridge/method-path.ts";
+import { LOCAL_SERVICES } from "../../../bridge/served-services.ts";
 import { startBridge } from "../../../bridge/server.ts";
 import {
   ActionCache,
@@ -9,6 +11,7 @@ import {
   Execution,
 } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { ByteStream } from "../../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { Health } from "../../../protos/gen/grpc/health/v1/health_pb.ts";
 import type { Random } from "../../durable-objects/scheduler/simulation/random.ts";
 import { codeName } from "../answer.ts";
 import { corrupt } from "../generators/corruptions.ts";
@@ -18,15 +21,16 @@ import { hostileString } from "../generators/hostile-values.ts";
 import { checkAnswer, REFUSALS } from "../oracle.ts";
 import type { Target } from "../target.ts";
 import { Violation } from "../violation.ts";
-import { INSTANCE } from "../world.ts";
+import { INSTANCE, type World } from "../world.ts";
 
-const METHODS: readonly DescMethod[] = [
-  ActionCache,
-  Capabilities,
-  ContentAddressableStorage,
-  Execution,
-  ByteStream,
-].flatMap(({ methods }): readonly DescMethod[] => methods);
+const CARRIED: Called = {
+  methods: [ActionCache, Capabilities, ContentAddressableStorage, Execution, ByteStream].flatMap(
+    ({ methods }): readonly DescMethod[] => methods,
+  ),
+  unended: undefined,
+};
+
+const OWN: Called = { methods: LOCAL_SERVICES.flatMap(({ methods }) => methods), unended: "UNAVAILABLE" };
 
 const CALLS_OF_A_CASE = 40;
 const PATIENCE_MS = 60_000;
@@ -39,36 +43,59 @@ export const bridgeClients: Target = {
   name: "clients of the bridge",
   cases: 3,
   atOnce: 1,
-  async run(random, { token, url }) {
-    const bridge = await startBridge({
-      listen: { host: "127.0.0.1", port: 0 },
-      endpoint: new URL(url),
-      token: () => token,
-      logger: pino({ level: "silent" }),
-      limits: { shutdownGraceMs: 50 },
-    });
-    const session = http2.connect(`http://127.0.0.1:${bridge.port}`);
-    session.on("error", () => undefined);
-    try {
-      for (let count = 0; count < CALLS_OF_A_CASE; count += 1) await hostileCall(random, session);
-      const answer = await send(session, `/${Capabilities.typeName}/GetCapabilities`, {}, goodMessage());
-      if (answer.code !== "OK")
-        throw new Violation(`an honest call after them ended with ${answer.code}: ${answer.text}`);
-    } finally {
-      session.destroy();
-      await bridge.close();
-    }
-    return "calls over HTTP/2";
+  async run(random, world) {
+    return attackBridge(world, (session) => hostileCall(random, session, CARRIED));
   },
 };
+
+/** The same of what the bridge answers itself; some of these requests never end. */
+export const bridgeServices: Target = {
+  name: "services of the bridge",
+  cases: 3,
+  atOnce: 1,
+  async run(random, world) {
+    return attackBridge(world, (session) => hostileCall(random, session, OWN));
+  },
+};
+
+async function attackBridge(
+  { token, url }: World,
+  call: (session: ClientHttp2Session) => Promise<void>,
+): Promise<string> {
+  const bridge = await startBridge({
+    listen: { host: "127.0.0.1", port: 0 },
+    endpoint: new URL(url),
+    token: () => token,
+    logger: pino({ level: "silent" }),
+    limits: { shutdownGraceMs: 50, localRequestMs: 100 },
+  });
+  const session = http2.connect(`http://127.0.0.1:${bridge.port}`);
+  session.on("error", () => undefined);
+  try {
+    for (let count = 0; count < CALLS_OF_A_CASE; count += 1) await call(session);
+    const answer = await send(session, `/${Capabilities.typeName}/GetCapabilities`, {}, goodMessage());
+    if (answer.code !== "OK")
+      throw new Violation(`an honest call after them ended with ${answer.code}: ${answer.text}`);
+  } finally {
+    session.destroy();
+    await bridge.close();
+  }
+  return "calls over HTTP/2";
+}
 
 function goodMessage(): Uint8Array {
   // instance_name, field 1.
   return envelope(Uint8Array.of(0x0a, INSTANCE.length, ...new TextEncoder().encode(INSTANCE)));
 }
 
-async function hostileCall(random: Random, session: ClientHttp2Session): Promise<void> {
-  const method = random.pick(METHODS);
+interface Called {
+  readonly methods: readonly DescMethod[];
+  /** What requests that don't end are answered with; undefined where they may be waited for. */
+  readonly unended: string | undefined;
+}
+
+async function hostileCall(random: Random, session: ClientHttp2Session, { methods, unended }: Called): Promise<void> {
+  const method = random.pick(methods);
   if (method === undefined) return;
   const message = hostileBinary(random, method.input, INSTANCE);
   const broken = random.chance(0.4);
@@ -82,12 +109,16 @@ async function hostileCall(random: Random, session: ClientHttp2Session): Promise
   if (random.chance(0.1)) headers["grpc-timeout"] = random.pick(["", "1", "99999999H", "-1S", "1x", "0n"]) ?? "";
   if (random.chance(0.1)) headers["grpc-encoding"] = random.pick(["gzip", "zstd", "x", ""]) ?? "";
   if (random.chance(0.1)) headers["x-remex-client-identity"] = random.pick(["", "a.b.c", "x"]) ?? "";
-  const answer = await send(session, path, headers, body);
-  const allowed = broken || headers["grpc-encoding"] !== undefined ? BRIDGE_REFUSALS : REFUSALS;
-  const withDeadline = headers["grpc-timeout"] === undefined ? allowed : new Set([...allowed, "DEADLINE_EXCEEDED"]);
+  // A Watch has no other end.
+  if (path === pathOf(Health.method.watch)) headers["grpc-timeout"] = "50m";
+  const ends = unended === undefined || random.chance(0.8);
+  const answer = await send(session, path, headers, body, ends);
+  const allowed = new Set(broken || headers["grpc-encoding"] !== undefined ? BRIDGE_REFUSALS : REFUSALS);
+  if (headers["grpc-timeout"] !== undefined) allowed.add("DEADLINE_EXCEEDED");
+  if (!ends) allowed.add(unended);
   checkAnswer(
     answer,
-    withDeadline,
+    allowed,
     `${path} ${JSON.stringify(headers)} ${Buffer.from(body.subarray(0, 60)).toString("hex")}`,
   );
 }
@@ -98,6 +129,7 @@ function send(
   path: string,
   headers: Readonly<Record<string, string>>,
   body: Uint8Array,
+  ends = true,
 ): Promise<{ httpStatus: number; code: string; text: string }> {
   return new Promise((resolve, reject) => {
     const stream = session.request({
@@ -128,6 +160,7 @@ function send(
       else resolve({ httpStatus: 200, code: codeName(Number(status)), text: typeof text === "string" ? text : "" });
     });
     stream.resume();
-    stream.end(body);
+    if (ends) stream.end(body);
+    else stream.write(body);
   });
 }
