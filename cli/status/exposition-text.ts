@@ -5,8 +5,8 @@ export interface MetricValue {
   readonly value: number;
 }
 
-const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
-const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
+const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/s;
+const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/gs;
 
 /** Reads Prometheus's text format, as far as the Worker writes it. What is no value is passed over. */
 export function parseExposition(text: string): MetricValue[] {
@@ -21,5 +21,5 @@ export function parseExposition(text: string): MetricValue[] {
 }
 
 function unescape(escaped: string): string {
-  return escaped.replace(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character));
+  return escaped.replace(/\\(.)/gs, (_, character: string) => (character === "n" ? "\n" : character));
 }
