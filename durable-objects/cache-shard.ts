@@ -301,9 +301,9 @@ export class CacheShard extends DurableObject<Env> {
     });
   }
 
-  putActionResult({ shard, key, bytes }: PutActionResultRequest): ShardReply<null> {
+  putActionResult({ shard, ...put }: PutActionResultRequest): ShardReply<null> {
     return this.#serve(shard, (sql) => {
-      this.#totals.add(putActionResult(sql, key, bytes, Date.now()));
+      this.#totals.add(putActionResult(sql, put, Date.now()));
       return null;
     });
   }

@@ -9,3 +9,9 @@ export const MAX_REQUEST_MESSAGE_BYTES = 8 << 20;
 
 /** How many bytes of blobs a batch may hold, in either direction: room is left for a thousand digests and statuses. */
 export const MAX_BATCH_BYTES = MAX_MESSAGE_BYTES - (128 << 10);
+
+/**
+ * The range of ResultsCachePolicy.priority, either way. Each step is an hour by which an action result is evicted later or
+ * earlier, so this is a year; what is beyond counts as this.
+ */
+export const MOST_CACHE_PRIORITY = 8760;

@@ -1,5 +1,5 @@
 import { digestBindings } from "./digest-key.ts";
-import type { ActionResultKey, MovingActionResult } from "./rpc.ts";
+import type { ActionResultKey, MovingActionResult, PutActionResultRequest } from "./rpc.ts";
 import type { Change } from "./amounts.ts";
 
 /**
@@ -34,7 +34,11 @@ export function getActionResult(
 }
 
 /** Stores a serialized ActionResult in place of the one that is there. */
-export function putActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Uint8Array, nowMs: number): Change {
+export function putActionResult(
+  sql: SqlStorage,
+  { bytes, key, priority = 0 }: Pick<PutActionResultRequest, "bytes" | "key" | "priority">,
+  nowMs: number,
+): Change {
   const before = sql
     .exec<{ length: number; size: number }>(
       `SELECT length(bytes) AS length, size_bytes AS size FROM action_results
@@ -51,13 +55,14 @@ export function putActionResult(sql: SqlStorage, key: ActionResultKey, bytes: Ui
     );
   }
   sql.exec(
-    `INSERT INTO action_results (instance, digest_function, hash, size_bytes, bytes, last_access_ms)
-     VALUES (?, ?, unhex(?), ?, ?, ?)
+    `INSERT INTO action_results (instance, digest_function, hash, size_bytes, bytes, last_access_ms, priority)
+     VALUES (?, ?, unhex(?), ?, ?, ?, ?)
      ON CONFLICT (instance, digest_function, hash, size_bytes)
-     DO UPDATE SET bytes = excluded.bytes, last_access_ms = excluded.last_access_ms`,
+     DO UPDATE SET bytes = excluded.bytes, last_access_ms = excluded.last_access_ms, priority = excluded.priority`,
     ...bindings(key),
     bytes,
     nowMs,
+    priority,
   );
   return {
     actionResults: 1 - before.length,
@@ -76,16 +81,20 @@ export function actionResultBytes(sql: SqlStorage, { digest, instance }: ActionR
 }
 
 /** Takes a result from another shard, unless there is a later one, which came here. */
-export function receiveActionResult(sql: SqlStorage, { bytes, key, lastAccessMs }: MovingActionResult): Change {
+export function receiveActionResult(
+  sql: SqlStorage,
+  { bytes, key, lastAccessMs, priority = 0 }: MovingActionResult,
+): Change {
   const written = sql
     .exec(
-      `INSERT INTO action_results (instance, digest_function, hash, size_bytes, bytes, last_access_ms)
-         SELECT ?1, ?2, unhex(?3), ?4, ?5, ?6 WHERE NOT EXISTS
+      `INSERT INTO action_results (instance, digest_function, hash, size_bytes, bytes, last_access_ms, priority)
+         SELECT ?1, ?2, unhex(?3), ?4, ?5, ?6, ?7 WHERE NOT EXISTS
            (SELECT 1 FROM action_results WHERE instance = ?1 AND digest_function = ?2 AND hash = unhex(?3))
          RETURNING 1`,
       ...bindings(key),
       bytes,
       lastAccessMs,
+      priority,
     )
     .toArray().length;
   return { actionResults: written, actionResultBytes: written * bytes.length };

@@ -1,10 +1,11 @@
+import { MOST_CACHE_PRIORITY } from "../../src/limits.ts";
 import { log } from "../../src/log.ts";
 import { removeActionResults } from "./action-results.ts";
 import { AgeHistogram } from "./age-histogram.ts";
 import { removeBlobs } from "./blobs.ts";
 import type { Chore, ChoreContext } from "./chore.ts";
 import { DELETION_GRACE_MS } from "./deletions.ts";
-import { IndexWalk } from "./index-pages.ts";
+import { type ActionResultRow, type BlobRow, IndexWalk } from "./index-pages.ts";
 import type { ShardPolicy } from "./policy.ts";
 
 /** Reading so many rows takes some milliseconds. */
@@ -17,24 +18,38 @@ const LOW_WATER = 0.95;
 /** How soon a store is surveyed again in which too little was old enough. */
 const PAUSE_MS = 60_000;
 
+/** How much longer than others an action result stays for each step that its ResultsCachePolicy.priority is lower. */
+const PRIORITY_STEP_MS = 3_600_000;
+
 /** While so many objects wait to be deleted, no more are evicted. */
 const MOST_DELETIONS = 50_000;
+
+/**
+ * What can be evicted. The order is by last use, but for action results whose priority says that they matter more or less
+ * than others: these count as if they had been used so much later or earlier.
+ */
+interface Candidate {
+  readonly lastAccessMs: number;
+  readonly rankMs: number;
+  readonly bytes: number;
+}
 
 /** Finding out what was used longest ago. */
 interface Survey {
   readonly doing: "survey";
   readonly walk: IndexWalk;
-  /** Of what is old enough to be evicted: what was last used before `oldEnoughMs`. */
+  /** The ranks of what is old enough to be evicted: what was last used before `oldEnoughMs`. */
   readonly ages: AgeHistogram;
   readonly oldEnoughMs: number;
   /** When the oldest of the others was last used. */
   nextOldestMs: number;
 }
 
-/** Evicting what was last used before `cutoffMs`. */
+/** Evicting what is old enough and has a rank before `cutoffMs`. */
 interface Sweep {
   readonly doing: "sweep";
   readonly walk: IndexWalk;
+  readonly oldEnoughMs: number;
   readonly cutoffMs: number;
   readonly bytesBefore: number;
 }
@@ -80,12 +95,13 @@ export class Eviction implements Chore {
 
   #survey(survey: Survey, policy: ShardPolicy, nowMs: number): void {
     const { blobs, actionResults } = survey.walk.next(SURVEYED_ROWS_PER_STEP);
-    const note = (lastAccessMs: number, bytes: number) => {
-      if (lastAccessMs < survey.oldEnoughMs) survey.ages.add(lastAccessMs, bytes);
+    for (const { lastAccessMs, rankMs, bytes } of [
+      ...blobs.map(blobCandidate),
+      ...actionResults.map(resultCandidate),
+    ]) {
+      if (lastAccessMs < survey.oldEnoughMs) survey.ages.add(rankMs, bytes);
       else survey.nextOldestMs = Math.min(survey.nextOldestMs, lastAccessMs);
-    };
-    for (const { key, lastAccessMs } of blobs) note(lastAccessMs, key.sizeBytes);
-    for (const { lastAccessMs, sizeBytes } of actionResults) note(lastAccessMs, sizeBytes);
+    }
     if (blobs.length > 0 || actionResults.length > 0) return;
 
     const cutoffMs = survey.ages.cutoffMs(this.#context.totals.bytes - lowWater(policy));
@@ -101,25 +117,22 @@ export class Eviction implements Chore {
     this.#stage = {
       doing: "sweep",
       walk: new IndexWalk(this.#context.storage.sql),
-      cutoffMs: Math.min(cutoffMs, survey.oldEnoughMs),
+      oldEnoughMs: survey.oldEnoughMs,
+      cutoffMs,
       bytesBefore: this.#context.totals.bytes,
     };
   }
 
-  #sweep({ walk, cutoffMs, bytesBefore }: Sweep, policy: ShardPolicy, nowMs: number): void {
+  #sweep({ walk, cutoffMs, oldEnoughMs, bytesBefore }: Sweep, policy: ShardPolicy, nowMs: number): void {
     const { blobs, actionResults } = walk.next(WALKED_ROWS_PER_STEP);
     let excess = this.#context.totals.bytes - lowWater(policy);
-    const isVictim = (lastAccessMs: number, bytes: number): boolean => {
-      if (excess <= 0 || lastAccessMs >= cutoffMs) return false;
+    const isVictim = ({ lastAccessMs, rankMs, bytes }: Candidate): boolean => {
+      if (excess <= 0 || lastAccessMs >= oldEnoughMs || rankMs >= cutoffMs) return false;
       excess -= bytes;
       return true;
     };
-    const blobKeys = blobs
-      .filter(({ key, lastAccessMs }) => isVictim(lastAccessMs, key.sizeBytes))
-      .map(({ key }) => key);
-    const resultKeys = actionResults
-      .filter(({ lastAccessMs, sizeBytes }) => isVictim(lastAccessMs, sizeBytes))
-      .map(({ key }) => key);
+    const blobKeys = blobs.filter((row) => isVictim(blobCandidate(row))).map(({ key }) => key);
+    const resultKeys = actionResults.filter((row) => isVictim(resultCandidate(row))).map(({ key }) => key);
     this.#evict(blobKeys, resultKeys, nowMs);
 
     const atEnd = blobs.length === 0 && actionResults.length === 0;
@@ -147,6 +160,15 @@ export class Eviction implements Chore {
       evictedBytes: bytesBefore - this.#context.totals.bytes,
     });
   }
+}
+
+function blobCandidate({ key, lastAccessMs }: BlobRow): Candidate {
+  return { lastAccessMs, rankMs: lastAccessMs, bytes: key.sizeBytes };
+}
+
+function resultCandidate({ lastAccessMs, priority, sizeBytes }: ActionResultRow): Candidate {
+  const steps = Math.max(-MOST_CACHE_PRIORITY, Math.min(priority, MOST_CACHE_PRIORITY));
+  return { lastAccessMs, rankMs: lastAccessMs - steps * PRIORITY_STEP_MS, bytes: sizeBytes };
 }
 
 function startSurvey(sql: SqlStorage, policy: ShardPolicy, nowMs: number): Survey {

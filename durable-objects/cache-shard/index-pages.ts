@@ -13,6 +13,8 @@ export interface ActionResultRow {
   readonly key: ActionResultKey;
   readonly lastAccessMs: number;
   readonly sizeBytes: number;
+  /** ResultsCachePolicy.priority. */
+  readonly priority: number;
 }
 
 /**
@@ -79,8 +81,8 @@ export function actionResultPage(
 
 function actionResultsFrom(sql: SqlStorage, { instance, digest }: ActionResultKey, limit: number): ActionResultRow[] {
   return sql
-    .exec<{ hash: string; size_bytes: number; last_access_ms: number; length: number }>(
-      `SELECT lower(hex(hash)) AS hash, size_bytes, last_access_ms, length(bytes) AS length
+    .exec<{ hash: string; size_bytes: number; last_access_ms: number; length: number; priority: number }>(
+      `SELECT lower(hex(hash)) AS hash, size_bytes, last_access_ms, length(bytes) AS length, priority
        FROM action_results WHERE instance = ? AND digest_function = ? AND (hash, size_bytes) > (unhex(?), ?)
        ORDER BY action_results.hash, action_results.size_bytes LIMIT ?`,
       instance,
@@ -92,6 +94,7 @@ function actionResultsFrom(sql: SqlStorage, { instance, digest }: ActionResultKe
       key: { instance, digest: { ...digest, hash: row.hash, sizeBytes: row.size_bytes } },
       lastAccessMs: row.last_access_ms,
       sizeBytes: row.length,
+      priority: row.priority,
     }));
 }
 

@@ -81,10 +81,10 @@ export class Moving implements Chore {
       }
       case "action results": {
         const rows = bounded(actionResultPage(sql, place.after, ROWS_PER_STEP), ({ sizeBytes }) => sizeBytes);
-        const results = rows.flatMap(({ key, lastAccessMs }): MovingActionResult[] => {
+        const results = rows.flatMap(({ key, lastAccessMs, priority }): MovingActionResult[] => {
           if (belongsHere(recorded, key.digest.hash)) return [];
           const bytes = actionResultBytes(sql, key);
-          return bytes === undefined ? [] : [{ key, lastAccessMs, bytes }];
+          return bytes === undefined ? [] : [{ key, lastAccessMs, bytes, priority }];
         });
         await this.#ship(recorded, results, ({ key }) => key.digest.hash, "actionResults", nowMs);
         const after = rows.at(-1)?.key;

@@ -90,6 +90,8 @@ export interface MovingBlob {
 export interface MovingActionResult {
   readonly key: ActionResultKey;
   readonly lastAccessMs: number;
+  /** As in PutActionResultRequest. */
+  readonly priority?: number;
   readonly bytes: Uint8Array;
 }
 
@@ -211,6 +213,8 @@ export interface PutActionResultRequest {
   readonly key: ActionResultKey;
   /** A serialized ActionResult. */
   readonly bytes: Uint8Array;
+  /** ResultsCachePolicy.priority; 0 if it is left out. */
+  readonly priority?: number;
 }
 
 export interface RemoveActionResultRequest {

@@ -93,4 +93,6 @@ export const CACHE_SHARD_SCHEMA: readonly string[] = [
   ALTER TABLE shard ADD COLUMN moved_epoch INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE shard ADD COLUMN announced_epoch INTEGER NOT NULL DEFAULT 1;
   `,
+  // ResultsCachePolicy.priority (see eviction.ts). It comes after the bytes, and where it is 0, it takes none to read.
+  `ALTER TABLE action_results ADD COLUMN priority INTEGER NOT NULL DEFAULT 0`,
 ];

@@ -11,5 +11,9 @@ export async function cacheResult(
 ): Promise<void> {
   if (response.result === undefined) return;
   const digestFunction = requestDigestFunction(request.digestFunction, request.actionDigest?.hash);
-  await cache.put(digestFromWire(digestFunction, request.actionDigest, "action_digest"), response.result);
+  await cache.put(
+    digestFromWire(digestFunction, request.actionDigest, "action_digest"),
+    response.result,
+    request.resultsCachePriority,
+  );
 }

@@ -35,9 +35,10 @@ export interface ActionCache {
 
   /**
    * Stores the result of an action in place of an earlier one.
+   * @param priority ResultsCachePolicy.priority: what is lower is evicted later
    * @throws ConnectError INVALID_ARGUMENT if it is malformed, RESOURCE_EXHAUSTED if it is too large.
    */
-  put(actionDigest: Digest, result: ActionResult): Promise<void>;
+  put(actionDigest: Digest, result: ActionResult, priority?: number): Promise<void>;
 
   /** Removes the result of an action, if there is one. */
   remove(actionDigest: Digest): Promise<void>;
@@ -90,7 +91,7 @@ class CompleteActionCache implements ActionCache {
     return undefined;
   }
 
-  async put(actionDigest: Digest, result: ActionResult): Promise<void> {
+  async put(actionDigest: Digest, result: ActionResult, priority?: number): Promise<void> {
     validateActionResult(result, actionDigest.digestFunction);
     const bytes = toBinary(ActionResultSchema, result);
     if (bytes.length > MAX_ACTION_RESULT_BYTES) {
@@ -100,7 +101,7 @@ class CompleteActionCache implements ActionCache {
         Code.ResourceExhausted,
       );
     }
-    await this.#shards.putActionResult(this.#instance, actionDigest, bytes);
+    await this.#shards.putActionResult(this.#instance, actionDigest, bytes, priority);
   }
 
   async remove(actionDigest: Digest): Promise<void> {

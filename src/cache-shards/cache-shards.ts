@@ -302,9 +302,9 @@ export class CacheShards {
     });
   }
 
-  async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array): Promise<void> {
+  async putActionResult(instance: string, actionDigest: Digest, bytes: Uint8Array, priority = 0): Promise<void> {
     await this.#write(actionDigest.hash, (stub, shard) =>
-      stub.putActionResult({ shard, key: { instance, digest: toKey(actionDigest) }, bytes }),
+      stub.putActionResult({ shard, key: { instance, digest: toKey(actionDigest) }, bytes, priority }),
     );
   }
 

@@ -33,7 +33,7 @@ export function actionCacheService(env: Env): ServiceImpl<typeof ActionCache> {
       const actionDigest = parseActionDigest(instance, request);
       const { actionResult } = request;
       if (actionResult === undefined) throw new ConnectError("action_result is not set", Code.InvalidArgument);
-      await instance.actionCache.put(actionDigest, actionResult);
+      await instance.actionCache.put(actionDigest, actionResult, request.resultsCachePolicy?.priority);
       return actionResult;
     },
   };

@@ -7,8 +7,9 @@ import {
 import { authorizedInstance } from "../access/authorized-instance.ts";
 import { AVERAGE_CHUNK_BYTES, SEED } from "../chunking/fast-cdc.ts";
 import type { Env } from "../env.ts";
-import { MAX_BATCH_BYTES } from "../limits.ts";
+import { MAX_BATCH_BYTES, MOST_CACHE_PRIORITY } from "../limits.ts";
 
+const CACHE_PRIORITIES = { priorities: [{ minPriority: -MOST_CACHE_PRIORITY, maxPriority: MOST_CACHE_PRIORITY }] };
 const EVERY_PRIORITY = { priorities: [{ minPriority: -(2 ** 31), maxPriority: 2 ** 31 - 1 }] };
 
 export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> {
@@ -21,7 +22,7 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
         cacheCapabilities: {
           digestFunctions: functions,
           actionCacheUpdateCapabilities: { updateEnabled: true },
-          cachePriorityCapabilities: EVERY_PRIORITY,
+          cachePriorityCapabilities: CACHE_PRIORITIES,
           maxBatchTotalSizeBytes: BigInt(MAX_BATCH_BYTES),
           maxCasBlobSizeBytes: BigInt(config.store.max_blob_bytes),
           supportedCompressors: [Compressor_Value.ZSTD],

@@ -59,6 +59,7 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
       }
 
       const execution = await readAction(instance, actionDigest, request.executionPolicy?.timeout, metadata);
+      execution.resultsCachePriority = request.resultsCachePolicy?.priority ?? 0;
       const enqueue = {
         operationName: formatOperationName(operation),
         request: execution,

@@ -112,6 +112,38 @@ test("inline blobs and action results are evicted as well, and counted", async (
   expect(grew('remex_store_evicted_bytes_total{store="MAIN_STORE"}')).toBeGreaterThan(100_000);
 });
 
+test("an action result counts as used an hour later for each step that its priority is lower, and min_age_s holds", async () => {
+  const { actionCache } = connectClients(worker.url);
+  const put = async (priority: number) => {
+    const actionDigest = digestOf(randomBytes(40));
+    const actionResult = { exitCode: 1, stdoutRaw: randomBytes(SIZE_BYTES) };
+    await actionCache.updateActionResult({
+      instanceName,
+      actionDigest,
+      actionResult,
+      resultsCachePolicy: { priority },
+    });
+    return actionDigest;
+  };
+  const [kept, plain, given, young] = [await put(-2), await put(0), await put(2), await put(2 ** 31 - 1)];
+  await store.put(...newBlobs(2));
+  const monthAgoMs = Date.now() - 30 * 24 * HOUR_MS;
+  // The one that is kept was used first of all, the one that is given last.
+  await setLastUses(
+    [],
+    [
+      [kept, monthAgoMs],
+      [plain, monthAgoMs + HOUR_MS],
+      [given, monthAgoMs + 2 * HOUR_MS],
+    ],
+  );
+  const stored = async () =>
+    (await store.sql("SELECT lower(hex(hash)) AS hash FROM action_results")).map(({ hash }) => hash);
+  await store.wake();
+  // 120,000 bytes of 100,000.
+  await eventually(async () => (await stored()).sort()).toEqual([kept.hash, young.hash].sort());
+});
+
 test("killed wherever, an eviction goes on, and no blob is said to be there that is not", async () => {
   const points = await crashEverywhere(worker, {
     prepare: async () => {

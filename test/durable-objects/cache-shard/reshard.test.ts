@@ -46,8 +46,14 @@ const newBlobs = (count: number) => Array.from({ length: count }, (_, i) => rand
 async function putResults(count: number): Promise<ReturnType<typeof digestOf>[]> {
   const { actionCache } = connectClients(worker.url);
   const actions = Array.from({ length: count }, () => digestOf(randomBytes(8)));
+  const resultsCachePolicy = { priority: -3 };
   for (const actionDigest of actions) {
-    await actionCache.updateActionResult({ instanceName, actionDigest, actionResult: { exitCode: 7 } });
+    await actionCache.updateActionResult({
+      instanceName,
+      actionDigest,
+      actionResult: { exitCode: 7 },
+      resultsCachePolicy,
+    });
   }
   return actions;
 }
@@ -57,6 +63,7 @@ async function checkResults(actions: readonly ReturnType<typeof digestOf>[]): Pr
   for (const actionDigest of actions) {
     expect((await actionCache.getActionResult({ instanceName, actionDigest })).exitCode).toBe(7);
   }
+  expect(await store.sql("SELECT priority FROM action_results WHERE priority <> -3")).toEqual([]);
 }
 
 /** Everything is in the shard in which it belongs when there are so many. */

@@ -43,6 +43,20 @@ test("a result with a non-zero exit code is a result, and is not cached", async 
   }
 });
 
+test("a result is cached with the priority that its results_cache_policy gives it", async () => {
+  const agent = await instance.connect("cache-priority");
+  const priorities: number[] = [];
+  for (const cachePriority of [undefined, -5, 2 ** 31 - 1]) {
+    const stream = await instance.execute(cachePriority === undefined ? {} : { cachePriority });
+    agent.complete((await agent.next("lease")).leaseId);
+    await stream.response();
+    const query = "SELECT priority FROM action_results ORDER BY last_access_ms DESC LIMIT 1";
+    const [row] = await instance.worker.shardSql(0, query);
+    priorities.push(Number(row?.["priority"]));
+  }
+  expect(priorities).toEqual([0, -5, 2 ** 31 - 1]);
+});
+
 test("an action with do_not_cache is not cached and not merged", async () => {
   const agent = await instance.connect("uncached", { maxActions: 2 });
   const options = { salt: "uncached", doNotCache: true };

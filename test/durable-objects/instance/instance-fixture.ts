@@ -17,9 +17,9 @@ export function instanceConfig(
 ): string {
   return JSON.stringify({
     ...more,
-    stores: { S: {} },
+    stores: { MAIN_STORE: { shards: 1 } },
     schedulers: { M: { supported_platform_properties: { cpu_count: "minimum" }, ...scheduler } },
-    services: { execution: [{ instance_name: INSTANCE, scheduler: "M", cas_store: "S" }] },
+    services: { execution: [{ instance_name: INSTANCE, scheduler: "M", cas_store: "MAIN_STORE" }] },
   });
 }
 
@@ -38,6 +38,8 @@ export type ExecuteOptions = Partial<ActionOptions> & {
   readonly stayMs?: number;
   readonly skipCacheLookup?: boolean;
   readonly priority?: number;
+  /** results_cache_policy.priority. */
+  readonly cachePriority?: number;
   /** RequestMetadata.tool_invocation_id. */
   readonly invocationId?: string;
   /** RequestMetadata.target_id. */
@@ -52,11 +54,17 @@ let salt = 0;
 
 /** Uploads a new action, or the same one for the same `salt`, and executes it. */
 export async function execute(clients: Clients, options: ExecuteOptions = {}): Promise<ExecutionStream> {
-  const { invocationId, targetId, policyTimeout, priority = 0, skipCacheLookup = false, stayMs, ...rest } = options;
+  const { invocationId, targetId, policyTimeout, priority = 0, cachePriority, skipCacheLookup, stayMs, ...rest } = options;
   const action = prepareAction({ script: "true", salt: String(salt++), ...rest });
   await upload(clients, action.blobs);
   const executionPolicy = { priority, ...(policyTimeout && { timeout: policyTimeout }) };
-  const request = { instanceName: INSTANCE, actionDigest: action.digest, skipCacheLookup, executionPolicy };
+  const request = {
+    instanceName: INSTANCE,
+    actionDigest: action.digest,
+    skipCacheLookup: skipCacheLookup === true,
+    executionPolicy,
+    ...(cachePriority !== undefined && { resultsCachePolicy: { priority: cachePriority } }),
+  };
   const metadata = encodeBinaryHeader(
     create(RequestMetadataSchema, { toolInvocationId: invocationId ?? "", targetId: targetId ?? "" }),
     RequestMetadataSchema,

@@ -22,7 +22,7 @@ test.each(PROTOCOLS)("tells what is true of the service ($name)", async ({ conne
   expect(cacheCapabilities).toMatchObject({
     digestFunctions: [DigestFunction_Value.SHA256, DigestFunction_Value.BLAKE3],
     actionCacheUpdateCapabilities: { updateEnabled: true },
-    cachePriorityCapabilities: everyPriority,
+    cachePriorityCapabilities: { priorities: [{ minPriority: -8760, maxPriority: 8760 }] },
     maxBatchTotalSizeBytes: 4_063_232n,
     maxCasBlobSizeBytes: 64n << 30n,
     symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
