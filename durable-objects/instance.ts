@@ -12,7 +12,7 @@ import { parseObjectName } from "../src/instance-object/operation-name.ts";
 import { log } from "../src/log.ts";
 import { serveInstance } from "../src/served-instance.ts";
 import { tracerOf } from "../src/tracing/worker-tracer.ts";
-import { AGENT_TAG, AgentSockets, CLOSE } from "./instance/agent-sockets.ts";
+import { AgentSockets, CLOSE, MAX_STRANGERS } from "./instance/agent-sockets.ts";
 import type { ActionIdentity } from "./instance/action-identity.ts";
 import type { AgentInspection, InstanceOverview } from "./instance/inspection.ts";
 import { InstanceService } from "./instance/instance-service.ts";
@@ -44,12 +44,13 @@ export class Instance extends DurableObject<Env> {
   /** When the alarm is set for; Infinity if it isn't. Writing it is billed as a row, so it is only ever moved forward. */
   #alarmAtMs = Infinity;
 
-  constructor(context: DurableObjectState, env: Env) {
+  /** @param maxStrangers how many agents' sockets that have not said Hello may be open */
+  constructor(context: DurableObjectState, env: Env, maxStrangers = MAX_STRANGERS) {
     super(context, env);
     const shard = parseObjectName(context.id.name ?? "");
     const instance = serveInstance(env, shard.instanceName);
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
-    this.#agents = new AgentSockets(context);
+    this.#agents = new AgentSockets(context, maxStrangers);
     this.#watchers = new Watchers(context);
     this.#readers = new OutputReaders(context, this.#agents);
     const { sql } = context.storage;
@@ -84,7 +85,7 @@ export class Instance extends DurableObject<Env> {
     if (client === undefined || server === undefined) throw new Error("a WebSocketPair has two ends");
     const { pathname } = new URL(request.url);
     const [, purpose, operationId = ""] = pathname.split("/");
-    if (purpose === "agent") this.ctx.acceptWebSocket(server, [AGENT_TAG]);
+    if (purpose === "agent") this.#agents.accept(server, Date.now());
     else if (purpose === "output") this.#readers.accept(server, operationId);
     else this.#watchers.accept(server, operationId);
     return new Response(null, { status: 101, webSocket: client });

@@ -151,9 +151,11 @@ export class AgentConversations {
 
   /** @param left whether the agent took leave, rather than losing its connection */
   socketGone(socket: WebSocket, left: boolean): void {
-    const agentId = this.#parts.sockets.agentOf(socket);
+    const { sockets } = this.#parts;
+    const agentId = sockets.agentOf(socket);
+    sockets.gone(socket);
     if (agentId === undefined) return;
-    this.#parts.sockets.unbind(agentId);
+    sockets.unbind(agentId);
     this.#parts.step({ type: "agent_disconnected", agentId, left });
   }
 
@@ -161,7 +163,7 @@ export class AgentConversations {
   forget(agentId: string): void {
     this.#hellos.delete(agentId);
     this.#parts.storage.removeAgent(agentId);
-    this.#parts.sockets.unbind(agentId);
+    this.#parts.sockets.forget(agentId);
   }
 
   /** The agents as they were before the object's memory was lost, with their sockets as they are now. */

@@ -2,6 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { useInstance } from "./instance-fixture.ts";
+import type { ScriptedAgent } from "./scripted-agent.ts";
 
 // So short that the tests which wait for them are quick.
 const instance = useInstance({ no_worker_timeout_s: 1.5, worker_timeout_s: 1 });
@@ -29,19 +30,19 @@ test("an agent that is silent for the worker timeout loses its lease to another 
   const stream = await instance.execute();
   const first = await silent.next("lease");
   const other = await instance.connect("heartbeats");
+  const beat = beatOf(other);
   const { leaseId } = await other.next("lease");
   expect(leaseId).not.toBe(first.leaseId);
   other.complete(leaseId);
   await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "heartbeats" } } });
+  clearInterval(beat);
 });
 
 test("an agent whose heartbeats the platform answers is not silent", async () => {
   const agent = await instance.connect("beating");
   const stream = await instance.execute();
   const { leaseId } = await agent.next("lease");
-  const beat = setInterval(() => {
-    agent.sendRaw("ping");
-  }, 100);
+  const beat = beatOf(agent);
   // Three worker timeouts long: an object that looked at messages alone would have given it up.
   const { name } = await stream.until(Stage.EXECUTING);
   await instance.clients.operations.waitOperation({ name, timeout: { seconds: 3n, nanos: 0 } });
@@ -50,3 +51,18 @@ test("an agent whose heartbeats the platform answers is not silent", async () =>
   await expect(stream.response()).resolves.toMatchObject({ result: { executionMetadata: { worker: "beating" } } });
   expect(agent.pending("lease")).toBe(0);
 });
+
+test("the socket of an agent that was lost is closed, so that it connects again if it lives", async () => {
+  const lost = await instance.connect("lost");
+  await instance.execute();
+  await lost.next("lease");
+  const closed = await lost.next("closed");
+  expect(closed.code).toBe(4003);
+  expect(closed.reason).toContain("connect again");
+});
+
+function beatOf(agent: ScriptedAgent): NodeJS.Timeout {
+  return setInterval(() => {
+    agent.sendRaw("ping");
+  }, 100);
+}
