@@ -85,8 +85,8 @@ describe.skipIf(LACKING !== "")(`Bazel builds Lua remotely${LACKING}`, () => {
       `genrule(name = "broken", srcs = ["broken.c"], outs = ["broken.o"], cmd = "echo >> '${runs}'; gcc -c $< -o $@")`,
     );
 
-    const first = await bazel("build", "//broken");
-    const second = await bazel("build", "//broken");
+    const first = await bazel("build", "--verbose_failures", "//broken");
+    const second = await bazel("build", "--verbose_failures", "//broken");
 
     for (const build of [first, second]) {
       expect(build.exitCode).toBe(1);
@@ -94,6 +94,8 @@ describe.skipIf(LACKING !== "")(`Bazel builds Lua remotely${LACKING}`, () => {
       expect(build.output).toContain("(Exit 1)");
       const [page = ""] = /http:\S+\/ui\/main\/operations\/\S+/.exec(build.output) ?? [];
       expect(await (await fetch(page)).text()).toContain("&#39;undeclared_thing&#39; undeclared");
+      const [, log = ""] = /Server logs of failing action:\s+(\S+)/.exec(build.output) ?? [];
+      expect(await readFile(log, "utf8"), build.output).toMatch(/^command: ran for [\d.]+ s, exit code 1$/m);
     }
     expect(await readFile(runs, "utf8")).toBe("\n\n");
   });

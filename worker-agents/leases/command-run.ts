@@ -20,7 +20,7 @@ export async function commandRun(
   outputFiles: OutputFiles,
   machine: Machine,
 ): Promise<CommandRun> {
-  const { additionalEnvironment, entrypoint, limits, properties, sandbox } = machine;
+  const { additionalEnvironment, entrypoint, limits, sandbox } = machine;
   const run = {
     arguments: entrypoint === undefined ? action.arguments : [entrypoint, ...action.arguments],
     environment: { ...additionalEnvironment, ...action.environment },
@@ -35,7 +35,7 @@ export async function commandRun(
   const { root } = action;
   const temporary = join(attempt, "tmp");
   await mkdir(temporary);
-  const network = allowsNetwork(action.properties) && allowsNetwork(properties);
+  const network = mayUseNetwork(action, machine);
   return { ...run, arguments: sandbox.wrap({ ...run, root, temporary, network }), workingDirectory: root };
 }
 
@@ -67,7 +67,11 @@ export function resourceLimits(properties: readonly PlatformProperty[]): Resourc
   return { ...(cpus > 0 && { cpus }), ...(memoryKib > 0 && { memoryBytes: memoryKib * 1024 }) };
 }
 
-/** By the platform property `network`, which both the action and the machine must have. */
+/** Whether a command in the sandbox has a network: by a platform property that both the action and the machine must have. */
+export function mayUseNetwork(action: Pick<ReadyAction, "properties">, machine: Pick<Machine, "properties">): boolean {
+  return allowsNetwork(action.properties) && allowsNetwork(machine.properties);
+}
+
 function allowsNetwork(properties: readonly PlatformProperty[]): boolean {
   return properties.some(({ name, value }) => name === "network" && value === "allow");
 }

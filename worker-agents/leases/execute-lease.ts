@@ -19,12 +19,13 @@ import { WorkerFailure, type PersistentWorker } from "../persistent-workers/pers
 import type { CommandEnd } from "../runner/messages.ts";
 import { errorMessage } from "../system-error.ts";
 import { withTimeLimit } from "../time-limit.ts";
+import { attemptLog } from "./attempt-log.ts";
 import { commandRun, commandTimeoutMs, runCommand } from "./command-run.ts";
 import { failedResult } from "./lease-outcome.ts";
 import type { Machine } from "./machine.ts";
 import type { OutputFiles } from "./live-output.ts";
 import { setUpInputs, type ReadyAction } from "./set-up-inputs.ts";
-import { storeOutputs } from "./store-outputs.ts";
+import { storeOutputs, type StoredOutputs } from "./store-outputs.ts";
 import { runInWorker } from "./worker-run.ts";
 
 /** From here on, an exit code is that of something that was killed, or may have been. */
@@ -76,8 +77,11 @@ export async function executeLease(
 
     phase = "running the command";
     onPhase(Phase.EXECUTING, metadata);
-    let end = await doneByWorker(lease, action, outputFiles, machine, signal);
-    if (end === undefined) {
+    const done = await doneByWorker(lease, action, outputFiles, machine, signal);
+    let end: CommandEnd;
+    if (done !== undefined && !(done instanceof WorkerFailure)) {
+      end = done;
+    } else {
       if (action.hired !== undefined) action = await setUp(false);
       end = await runCommand(await commandRun(lease, action, attempt, outputFiles, machine), machine, signal);
     }
@@ -91,17 +95,23 @@ export async function executeLease(
     phase = "storing the outputs";
     metadata.outputUploadStartTimestamp = now();
     onPhase(Phase.UPLOADING_OUTPUTS, metadata);
-    const [ready, ended] = [action, end];
+    const ready = action;
+    const workerFailure = done instanceof WorkerFailure ? done.message : undefined;
+    const failed = end.timedOut || end.exitCode !== 0;
+    const log = failed ? attemptLog({ lease, action, end, metadata, workerFailure }, machine) : undefined;
     const store = withTimeLimit(limits.outputUploadTimeoutMs, signal, (limited) =>
-      storeOutputs(ready, outputFiles, ended, machine, limited),
+      storeOutputs(ready, outputFiles, end, machine, log, limited),
     );
-    const actionResult = await (end.timedOut ? store.catch(withoutOutputs(lease, end, machine)) : store);
+    const { actionResult, serverLogs } = await (end.timedOut
+      ? store.catch(withoutOutputs(lease, end, machine))
+      : store);
     metadata.outputUploadCompletedTimestamp = now();
     metadata.workerCompletedTimestamp = now();
     actionResult.executionMetadata = metadata;
     return create(LeaseResultSchema, {
       leaseId: lease.leaseId,
       actionResult,
+      serverLogs,
       cache: machine.files.usage,
       ...(end.timedOut
         ? { outcome: Outcome.TIMED_OUT, status: timedOut(commandTimeoutMs(lease, machine)) }
@@ -118,14 +128,14 @@ export async function executeLease(
   }
 }
 
-/** The end of an action that a persistent worker has done; undefined if it is to be run by itself. */
+/** The end of an action that a persistent worker has done; undefined if none was to, and its failure if it can't. */
 async function doneByWorker(
   lease: Lease,
   action: ReadyAction,
   outputFiles: OutputFiles,
   machine: Machine,
   signal: AbortSignal,
-): Promise<CommandEnd | undefined> {
+): Promise<CommandEnd | WorkerFailure | undefined> {
   const { hired } = action;
   if (hired === undefined) return undefined;
   try {
@@ -134,7 +144,7 @@ async function doneByWorker(
     if (!(error instanceof WorkerFailure)) throw error;
     machine.persistentWorkers?.failed(hired.worker);
     machine.logger.warn({ leaseId: lease.leaseId, error: error.message }, "running the action without its worker");
-    return undefined;
+    return error;
   }
 }
 
@@ -146,9 +156,9 @@ async function requireDiskSpace({ disk }: Machine): Promise<void> {
 
 /** That a command ran out of time is to be told even if what it wrote could not be stored. */
 function withoutOutputs({ leaseId }: Lease, { exitCode }: CommandEnd, { logger }: Machine) {
-  return (error: unknown) => {
+  return (error: unknown): StoredOutputs => {
     logger.warn({ leaseId, error: errorMessage(error) }, "cannot store the outputs of an action that timed out");
-    return create(ActionResultSchema, { exitCode });
+    return { actionResult: create(ActionResultSchema, { exitCode }), serverLogs: {} };
   };
 }
 

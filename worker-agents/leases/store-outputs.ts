@@ -2,17 +2,30 @@ import { create } from "@bufbuild/protobuf";
 import {
   ActionResultSchema,
   type ActionResult,
+  LogFileSchema,
+  type LogFile,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { digestToWire } from "../../src/digest/digest.ts";
 import { uploadBlobs } from "../blobs/upload-blobs.ts";
 import { collectOutputs } from "../outputs/collect-outputs.ts";
+import { digestOf } from "../outputs/digest-of.ts";
 import { takeOutputStream } from "../outputs/output-streams.ts";
 import type { CommandEnd, CommandRun } from "../runner/messages.ts";
+import { ATTEMPT_LOG } from "./attempt-log.ts";
 import type { Machine } from "./machine.ts";
 import type { ReadyAction } from "./set-up-inputs.ts";
 
+/** What the client gets of a command that has ended. */
+export interface StoredOutputs {
+  /** Without the execution metadata. */
+  readonly actionResult: ActionResult;
+  /** ExecuteResponse.server_logs. */
+  readonly serverLogs: Readonly<Record<string, LogFile>>;
+}
+
 /**
- * Stores what a command left and wrote, and describes it; the caller adds the execution metadata.
+ * Stores what a command left and wrote, and describes it.
+ * @param log what people may want to know beside that
  * @throws Refusal
  */
 export async function storeOutputs(
@@ -20,8 +33,9 @@ export async function storeOutputs(
   { stdoutPath, stderrPath }: Pick<CommandRun, "stdoutPath" | "stderrPath">,
   end: CommandEnd,
   { cas, files, work }: Machine,
+  log: string | undefined,
   signal: AbortSignal,
-): Promise<ActionResult> {
+): Promise<StoredOutputs> {
   const { digestFunction } = action;
   const pins = files.newPins();
   try {
@@ -44,13 +58,23 @@ export async function storeOutputs(
         signal,
       ),
     ]);
-    await uploadBlobs(cas, [stdout, stderr, ...uploads], signal);
-    return create(ActionResultSchema, {
-      ...outputs,
-      exitCode: end.exitCode,
-      stdoutDigest: digestToWire(stdout.digest),
-      stderrDigest: digestToWire(stderr.digest),
-    });
+    const logBytes = Buffer.from(log ?? "");
+    const logs = log === undefined ? [] : [{ digest: digestOf(digestFunction, logBytes), source: logBytes }];
+    await uploadBlobs(cas, [stdout, stderr, ...logs, ...uploads], signal);
+    return {
+      actionResult: create(ActionResultSchema, {
+        ...outputs,
+        exitCode: end.exitCode,
+        stdoutDigest: digestToWire(stdout.digest),
+        stderrDigest: digestToWire(stderr.digest),
+      }),
+      serverLogs: Object.fromEntries(
+        logs.map(({ digest }) => [
+          ATTEMPT_LOG,
+          create(LogFileSchema, { digest: digestToWire(digest), humanReadable: true }),
+        ]),
+      ),
+    };
   } finally {
     pins.release();
   }

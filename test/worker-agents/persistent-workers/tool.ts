@@ -23,7 +23,7 @@ async function carryOut([order, ...rest], inputs, asWorker) {
     case "arguments": return { exitCode: 0, output: report(JSON.stringify(rest)) };
     case "fail": return { exitCode: 3, output: report("failed") };
     case "litter": writeFileSync("litter", "x"); rmSync("tool/data", { force: true }); return { exitCode: 0, output: report("") };
-    case "crash": if (asWorker) { console.error("out of luck"); process.exit(7); } return { exitCode: 0, output: report("") };
+    case "crash": if (asWorker) { console.error("out of luck"); process.exit(7); } return { exitCode: Number(rest[0] ?? 0), output: report("") };
     case "garbage": if (asWorker) { process.stdout.write("\\xff\\xff\\xff\\xff\\xff oh\\n"); return; } return { exitCode: 0, output: report("") };
     case "hang": if (asWorker) { appendFileSync(rest[0], "" + process.pid + "\\n"); return; } return { exitCode: 0, output: report("") };
   }
