@@ -3,6 +3,7 @@ import { finished } from "node:stream";
 import { Code } from "@connectrpc/connect";
 import type { Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
+import { describeError } from "../endpoint/describe-error.ts";
 import type { ClientCall } from "./client-call.ts";
 import { FrameError, FrameScanner } from "./frames.ts";
 import { formatGrpcTimeout } from "./grpc-timeout.ts";
@@ -14,7 +15,7 @@ import { Repeats } from "./repeats.ts";
 import { readResponseHead } from "./response-head.ts";
 import { TrailerSplitter } from "./trailer-splitter.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
-import { cutOff, describeError, malformedResponse, unreachable, withoutStatus } from "./upstream-failure.ts";
+import { cutOff, malformedResponse, unreachable, withoutStatus } from "./upstream-failure.ts";
 
 /** What the calls of one bridge share. */
 export interface CallContext {

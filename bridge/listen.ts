@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import net, { type Server } from "node:net";
-import { describeError } from "./upstream-failure.ts";
+import { describeError } from "../endpoint/describe-error.ts";
 
 /** Where clients reach the bridge: a TCP port (0 for any free one), or a Unix socket, or on Windows a named pipe. */
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };

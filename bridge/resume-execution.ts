@@ -4,6 +4,7 @@ import {
   Execution,
   WaitExecutionRequestSchema,
 } from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { describeError } from "../endpoint/describe-error.ts";
 import { type CallContext, sendRequest, startUpstreamCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
 import { ExecutionUpdates } from "./execution-updates.ts";
@@ -13,7 +14,7 @@ import { pause, resumePauseMs } from "./pause.ts";
 import { readResponseHead } from "./response-head.ts";
 import { codeOf, type Trailers } from "./trailers.ts";
 import type { UpstreamCall } from "./upstream.ts";
-import { cutOff, describeError, malformedResponse, unreachable } from "./upstream-failure.ts";
+import { cutOff, malformedResponse, unreachable } from "./upstream-failure.ts";
 
 const WAIT_EXECUTION = pathOf(Execution.method.waitExecution);
 

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { describeError } from "../endpoint/describe-error.ts";
 import { type CallContext, type Caller, startUpstreamCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
 import { encodeFrame, FrameError, FrameReader, TRAILERS_FLAG } from "./frames.ts";
@@ -8,7 +9,7 @@ import { Repeats } from "./repeats.ts";
 import { readResponseHead } from "./response-head.ts";
 import { codeOf, OK_TRAILERS, readTrailerFrame, type Trailers } from "./trailers.ts";
 import type { UpstreamCall } from "./upstream.ts";
-import { cutOff, describeError, malformedResponse, unreachable } from "./upstream-failure.ts";
+import { cutOff, malformedResponse, unreachable } from "./upstream-failure.ts";
 
 /** How the endpoint answered a call that has one response message. */
 export interface UnaryAnswer<Message> {

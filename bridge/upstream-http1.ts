@@ -2,6 +2,7 @@ import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http"
 import https from "node:https";
 import type { SecureContextOptions } from "node:tls";
 import type { BridgeLimits } from "./limits.ts";
+import { endpointAgent } from "../endpoint/endpoint-agent.ts";
 import { readAfterWriteFailure } from "./read-after-write-failure.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
 
@@ -11,24 +12,16 @@ export function createHttp1Upstream(
   limits: Pick<BridgeLimits, "maxCalls" | "upstreamIdleMs">,
   trust: SecureContextOptions = {},
 ): Upstream {
-  const secure = endpoint.protocol === "https:";
-  const { request } = secure ? https : http;
-  const agent = new (secure ? https : http).Agent({
+  const { request } = endpoint.protocol === "https:" ? https : http;
+  const agent = endpointAgent(endpoint, {
     ...trust,
     keepAlive: true,
     // A health probe may come beside the calls.
     maxSockets: limits.maxCalls + 1,
     maxFreeSockets: 256,
     timeout: limits.upstreamIdleMs,
+    onSocket: readAfterWriteFailure,
   });
-  const createConnection = agent.createConnection.bind(agent);
-  agent.createConnection = (options, callback) => {
-    const socket = createConnection(options, callback);
-    if (socket) {
-      readAfterWriteFailure(socket);
-    }
-    return socket;
-  };
   const basePath = endpoint.pathname.replace(/\/+$/, "");
   const shared = {
     agent,

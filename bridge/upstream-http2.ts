@@ -7,7 +7,8 @@ import http2, {
   type OutgoingHttpHeaders,
   type Settings,
 } from "node:http2";
-import type { SecureContextOptions } from "node:tls";
+import { PassThrough } from "node:stream";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
 import { keepAlive } from "./keep-alive.ts";
 import type { BridgeLimits } from "./limits.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
@@ -23,6 +24,9 @@ type Http2Limits = Pick<
   "pingMs" | "pingTimeoutMs" | "streamsPerUpstreamConnection" | "upstreamHttp2IdleMs" | "upstreamWindowBytes"
 >;
 
+/** So many connections are made for a call that waits for one with room. */
+const MAX_DIALS = 32;
+
 /** A connection to the endpoint and the calls that it carries. */
 interface Connection {
   readonly session: ClientHttp2Session;
@@ -33,21 +37,27 @@ interface Connection {
 /**
  * The endpoint over HTTP/2: many calls share few connections.
  * @param onRefused is called when a connection ends before the endpoint has said a word of HTTP/2 on it
+ * @param dial makes a connection, where it isn't made directly
  */
 export function createHttp2Upstream(
   endpoint: URL,
   limits: Http2Limits,
   tls: SecureContextOptions,
   onRefused: () => void,
+  dial?: () => Promise<TLSSocket>,
 ): Upstream {
   const connections = new Set<Connection>();
   /** What the endpoint allows on one connection, as it said on the latest. */
   let announcedStreams = Infinity;
   const basePath = endpoint.pathname.replace(/\/+$/, "");
 
-  function connect(): Connection {
+  let dialling: Promise<unknown> | undefined;
+
+  /** @param socket if it is connected already */
+  function connect(socket?: TLSSocket): Connection {
     const session = http2.connect(endpoint.origin, {
       ...tls,
+      ...(socket !== undefined && { createConnection: () => socket }),
       settings: {
         enablePush: false,
         initialWindowSize: limits.upstreamWindowBytes,
@@ -86,8 +96,33 @@ export function createHttp2Upstream(
     return !session.closed && !session.destroyed && calls < mostCalls;
   }
 
-  function request(headers: OutgoingHttpHeaders, endStream: boolean): ClientHttp2Stream {
-    const connection = connections.values().find(hasRoom) ?? connect();
+  function start(path: string, method: "GET" | "POST", headers: OutgoingHttpHeaders): UpstreamCall {
+    const open = (connection: Connection) =>
+      callOn(request(connection, { ...headers, ":method": method, ":path": basePath + path }, method === "GET"));
+    const free = connections.values().find(hasRoom);
+    if (free !== undefined) return open(free);
+    return dial === undefined ? open(connect()) : callLater(whenConnected(dial, open));
+  }
+
+  /** Opens a call on a connection that has room as soon as there is one. */
+  async function whenConnected(
+    dial: () => Promise<TLSSocket>,
+    open: (connection: Connection) => UpstreamCall,
+  ): Promise<UpstreamCall> {
+    for (let dials = 0; dials < MAX_DIALS; dials++) {
+      dialling ??= dial()
+        .then(connect)
+        .finally(() => {
+          dialling = undefined;
+        });
+      await dialling;
+      const free = connections.values().find(hasRoom);
+      if (free !== undefined) return open(free);
+    }
+    throw new Error("every connection through the proxy was full or closed again");
+  }
+
+  function request(connection: Connection, headers: OutgoingHttpHeaders, endStream: boolean): ClientHttp2Stream {
     clearTimeout(connection.idle);
     connection.calls++;
     const stream = connection.session.request(headers, { endStream });
@@ -108,11 +143,11 @@ export function createHttp2Upstream(
     },
 
     call(path, headers): UpstreamCall {
-      return callOn(request({ ...headers, ":method": "POST", ":path": basePath + path }, false));
+      return start(path, "POST", headers);
     },
 
     async isHealthy(timeoutMs) {
-      const probe = callOn(request({ ":method": "GET", ":path": `${basePath}/healthz` }, true));
+      const probe = start("/healthz", "GET", {});
       const timeout = setTimeout(() => {
         probe.abort();
       }, timeoutMs);
@@ -155,6 +190,31 @@ function callOn(stream: ClientHttp2Stream): UpstreamCall {
       } else {
         stream.destroy(reason);
       }
+    },
+  };
+}
+
+/** A call that takes its request while it is still being opened. */
+function callLater(opening: Promise<UpstreamCall>): UpstreamCall {
+  const requestBody = new PassThrough();
+  // They are those of the response.
+  requestBody.on("error", () => undefined);
+  const given = Promise.withResolvers<never>();
+  given.promise.catch(() => undefined);
+  let opened: UpstreamCall | undefined;
+  const response = opening.then((call) => {
+    opened = call;
+    if (requestBody.destroyed) call.abort();
+    else requestBody.pipe(call.requestBody);
+    return call.response;
+  });
+  return {
+    requestBody,
+    response: Promise.race([response, given.promise]),
+    abort(reason) {
+      requestBody.destroy();
+      opened?.abort(reason);
+      given.reject(reason ?? new Error("the call was given up"));
     },
   };
 }

@@ -1,5 +1,7 @@
-import { isIP } from "node:net";
-import tls, { type SecureContextOptions } from "node:tls";
+import tls, { type SecureContextOptions, type TLSSocket } from "node:tls";
+import { endpointAddress, serverName } from "../endpoint/endpoint-agent.ts";
+import { type Proxy, proxyFor } from "../endpoint/proxy-for.ts";
+import { openTunnel } from "../endpoint/tunnel.ts";
 import type { BridgeLimits } from "./limits.ts";
 import type { Upstream } from "./upstream.ts";
 import { createHttp1Upstream } from "./upstream-http1.ts";
@@ -8,18 +10,21 @@ import { createHttp2Upstream } from "./upstream-http2.ts";
 /** How long the handshake may take that tells which version of HTTP the endpoint speaks. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** The endpoint over TLS: HTTP/2 where it speaks that (by ALPN), else HTTP/1.1. */
+/** The endpoint over TLS: HTTP/2 where it speaks that (by ALPN), else HTTP/1.1; through a proxy, too. */
 export function createHttpsUpstream(endpoint: URL, limits: BridgeLimits, trust: SecureContextOptions): Upstream {
   const http1 = createHttp1Upstream(endpoint, limits, trust);
   let chosen: Upstream | undefined;
   let choosing: Promise<void> | undefined;
-  const http2 = createHttp2Upstream(endpoint, limits, trust, () => {
+  const proxy = proxyFor(endpoint, process.env);
+  const onRefused = (): void => {
     // Perhaps another server answers there now.
     chosen = undefined;
-  });
+  };
+  const dial = proxy && (() => dialThrough(proxy, endpoint, trust));
+  const http2 = createHttp2Upstream(endpoint, limits, trust, onRefused, dial);
 
   async function choose(): Promise<void> {
-    const protocol = await negotiate(endpoint, trust);
+    const protocol = await negotiate(endpoint, trust, proxy);
     chosen = protocol === undefined ? undefined : protocol === "h2" ? http2 : http1;
     choosing = undefined;
   }
@@ -49,26 +54,58 @@ export function createHttpsUpstream(endpoint: URL, limits: BridgeLimits, trust: 
 }
 
 /** What the endpoint chooses; undefined if it can't be reached or isn't trusted. */
-function negotiate({ hostname, port }: URL, trust: SecureContextOptions): Promise<string | undefined> {
-  const host = hostname.replace(/^\[(.*)\]$/, "$1");
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+async function negotiate(
+  endpoint: URL,
+  trust: SecureContextOptions,
+  proxy: Proxy | undefined,
+): Promise<string | undefined> {
+  let socket: TLSSocket;
+  try {
+    socket = await handshake(endpoint, trust, ["h2", "http/1.1"], proxy);
+  } catch {
+    return undefined;
+  }
+  const { alpnProtocol } = socket;
+  socket.destroy();
+  return alpnProtocol === false || alpnProtocol === null ? "http/1.1" : alpnProtocol;
+}
+
+/**
+ * A connection that speaks HTTP/2, through a proxy.
+ * @throws ProxyError if the proxy opens none, an error of the network or of TLS
+ */
+async function dialThrough(proxy: Proxy, endpoint: URL, trust: SecureContextOptions): Promise<TLSSocket> {
+  return handshake(endpoint, trust, ["h2"], proxy);
+}
+
+async function handshake(
+  endpoint: URL,
+  trust: SecureContextOptions,
+  ALPNProtocols: string[],
+  proxy: Proxy | undefined,
+): Promise<TLSSocket> {
+  const { host, port } = endpointAddress(endpoint);
+  const tunnel = proxy && (await openTunnel(proxy, host, port));
+  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const socket = tls.connect({
     ...trust,
-    host,
-    port: port === "" ? 443 : Number(port),
-    // An address can't be a server name.
-    ...(isIP(host) === 0 && { servername: host }),
-    ALPNProtocols: ["h2", "http/1.1"],
-    timeout: HANDSHAKE_TIMEOUT_MS,
+    ...serverName(host),
+    ALPNProtocols,
+    ...(tunnel === undefined ? { host, port } : { socket: tunnel }),
   });
+  const timeout = setTimeout(() => {
+    socket.destroy(new Error(`no handshake within ${HANDSHAKE_TIMEOUT_MS / 1000} s`));
+  }, HANDSHAKE_TIMEOUT_MS);
   socket.once("secureConnect", () => {
-    resolve(socket.alpnProtocol === false ? "http/1.1" : (socket.alpnProtocol ?? "http/1.1"));
-    socket.destroy();
+    resolve(socket);
   });
-  socket.once("timeout", () => socket.destroy());
-  socket.on("error", () => undefined);
+  socket.on("error", reject);
   socket.once("close", () => {
-    resolve(undefined);
+    reject(new Error("the connection was closed"));
   });
-  return promise;
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timeout);
+  }
 }

@@ -23,7 +23,7 @@ export function doctorCommand(): Command {
   return new Command("doctor")
     .summary("say whether an agent can work on this machine, and if not, why")
     .description(
-      "Looks at all that an agent needs, as remex agent with the same options would: the endpoint, the token, the " +
+      "Looks at all that an agent needs, as remex agent with the same options would: the proxy, the endpoint, the token, the " +
         "clock, the work directory, the sandbox, a compiler. The exit code is 1 if an agent can't work here.",
     )
     .addOption(endpointOption())
@@ -53,7 +53,7 @@ export function doctorCommand(): Command {
 async function runDoctor(flags: DoctorFlags): Promise<void> {
   const { endpoint, instance, sandbox, sandboxPath, workDir } = flags;
   const token = readTokenFile(flags.tokenFile);
-  const [{ checkAccess, checkEndpoint }, machine] = await Promise.all([
+  const [{ checkAccess, checkEndpoint, checkProxy }, machine] = await Promise.all([
     import("../worker-agents/doctor/check-endpoint.ts"),
     import("../worker-agents/doctor/check-machine.ts"),
   ]);
@@ -63,8 +63,9 @@ async function runDoctor(flags: DoctorFlags): Promise<void> {
     for (const { about, state, text } of findings) console.log(`${MARKS[state]}  ${about}: ${text}`);
     return findings.some(({ state }) => state === "broken");
   };
-  const reached = await checkEndpoint(endpoint);
-  let broken = report(reached);
+  let broken = report([await checkProxy(endpoint, process.env)]);
+  // What lies behind a proxy that leads nowhere is not known.
+  if (!broken) broken = report(await checkEndpoint(endpoint));
   if (!broken) broken = report([await checkAccess(endpoint, instance, token, logger)]);
   const work = await machine.checkWorkDirectory(workDir, logger);
   const workIsBroken = report(work);
@@ -73,7 +74,6 @@ async function runDoctor(flags: DoctorFlags): Promise<void> {
     ...(workIsBroken ? [] : [await machine.checkSandbox(sandbox, sandboxPath, scratch, logger)]),
     await machine.checkControlGroups(),
     await machine.checkToolchain(process.env["PATH"]),
-    machine.checkProxy(process.env),
   ];
   if (report(others) || broken || workIsBroken) process.exitCode = 1;
 }

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { agentCommand } from "./agent.ts";
 import { bridgeCommand } from "./bridge.ts";
+import { ProxyVariableError } from "../endpoint/proxy-for.ts";
 import { completionCommand } from "./completion.ts";
 import { doctorCommand } from "./doctor.ts";
 import { errorMessage, Fault } from "./fault.ts";
@@ -15,7 +16,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   try {
     await program().parseAsync(argv);
   } catch (error) {
-    if (!(error instanceof Fault)) throw error;
+    if (!(error instanceof Fault || error instanceof ProxyVariableError)) throw error;
     console.error(`remex: ${errorMessage(error)}`);
     process.exitCode = 1;
   }

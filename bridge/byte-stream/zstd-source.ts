@@ -2,7 +2,7 @@ import { pipeline, Readable } from "node:stream";
 import { constants, createZstdDecompress } from "node:zlib";
 import { ZstdFrameScanner } from "../../src/compression/zstd-frames.ts";
 import { FrameError } from "../frames.ts";
-import { describeError } from "../upstream-failure.ts";
+import { describeError } from "../../endpoint/describe-error.ts";
 import type { UploadSource } from "./large-write.ts";
 import type { Write } from "./write-frame.ts";
 

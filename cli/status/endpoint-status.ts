@@ -1,5 +1,7 @@
 import { z } from "zod";
-import { errorMessage, Fault } from "../fault.ts";
+import { type Answer, askEndpoint } from "../../endpoint/ask-endpoint.ts";
+import { describeError } from "../../endpoint/describe-error.ts";
+import { Fault } from "../fault.ts";
 import { type MetricValue, parseExposition } from "./exposition-text.ts";
 
 const TIMEOUT_MS = 10_000;
@@ -58,17 +60,17 @@ export interface StatusQuestion {
 export async function askStatus(question: StatusQuestion): Promise<EndpointStatus> {
   const startMs = performance.now();
   const readiness = await ask(question, "/readyz");
-  const ready = readiness.ok;
+  const ready = isOk(readiness);
   const head = {
     endpoint: question.endpoint.href,
     ready,
-    ...(!ready && { reason: (await readiness.text()).trim() || `HTTP ${readiness.status}` }),
+    ...(!ready && { reason: readiness.text.trim() || `HTTP ${readiness.status}` }),
     latency_ms: Math.round(performance.now() - startMs),
   };
   // What isn't ready may not be able to say more.
   if (!ready) return { ...head, instances: [] };
 
-  const metrics = parseExposition(await (await askAllowed(question, "/metrics")).text());
+  const metrics = parseExposition((await askAllowed(question, "/metrics")).text);
   const version = metrics.find(({ name }) => name === "remex_build_info")?.labels["version"];
   const named = question.instanceName === undefined ? instancesOf(metrics) : [question.instanceName];
   const instances = await Promise.all(named.map((name) => askInstance(question, name, metrics)));
@@ -85,7 +87,7 @@ async function askInstance(
   metrics: readonly MetricValue[],
 ): Promise<InstanceStatus> {
   const path = `/v1/instances/${encodeURIComponent(instance)}/demand`;
-  const demand = demandSchema.parse(await (await askAllowed(question, path)).json());
+  const demand = demandSchema.parse(JSON.parse((await askAllowed(question, path)).text));
   /** Over the scheduler's shards. */
   const sum = (name: string, labels: Readonly<Record<string, string>> = {}): number =>
     metrics
@@ -103,11 +105,11 @@ async function askInstance(
   };
 }
 
-async function askAllowed(question: StatusQuestion, path: string): Promise<Response> {
-  const response = await ask(question, path);
-  if (response.ok) return response;
-  const said = (await response.text()).trim();
-  switch (response.status) {
+async function askAllowed(question: StatusQuestion, path: string): Promise<Answer> {
+  const answer = await ask(question, path);
+  if (isOk(answer)) return answer;
+  const said = answer.text.trim();
+  switch (answer.status) {
     case 401:
     case 403:
       throw new Fault(
@@ -116,19 +118,22 @@ async function askAllowed(question: StatusQuestion, path: string): Promise<Respo
     case 404:
       throw new Fault(`${question.endpoint.href} has no ${path}; check that it is a Remex Worker of this version`);
     default:
-      throw new Fault(`${question.endpoint.href} answers ${path} with HTTP ${response.status}: ${said}`);
+      throw new Fault(`${question.endpoint.href} answers ${path} with HTTP ${answer.status}: ${said}`);
   }
 }
 
-async function ask({ endpoint, token }: StatusQuestion, path: string): Promise<Response> {
-  const url = endpoint.href.replace(/\/$/, "") + path;
+async function ask({ endpoint, token }: StatusQuestion, path: string): Promise<Answer> {
+  const url = new URL(endpoint.href.replace(/\/$/, "") + path);
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   try {
-    return await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return await askEndpoint(url, { headers, timeoutMs: TIMEOUT_MS });
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     throw new Fault(
-      `${url} can't be reached (${errorMessage(cause)}); check --endpoint, and that the Worker is running`,
+      `${url.href} can't be reached (${describeError(error)}); check --endpoint, and that the Worker is running`,
     );
   }
+}
+
+function isOk({ status }: Answer): boolean {
+  return status >= 200 && status < 300;
 }

@@ -1,5 +1,7 @@
 import type { z } from "zod";
-import { errorMessage, Fault } from "../fault.ts";
+import { type Answer, askEndpoint } from "../../endpoint/ask-endpoint.ts";
+import { describeError } from "../../endpoint/describe-error.ts";
+import { Fault } from "../fault.ts";
 
 /** A part of a check reads a thousand objects, and looks some up. */
 const TIMEOUT_MS = 120_000;
@@ -23,24 +25,22 @@ export async function askStore<T>(
   body: unknown,
   schema: z.ZodType<T>,
 ): Promise<T> {
-  const url = `${endpoint.href.replace(/\/$/, "")}/v1/stores/${encodeURIComponent(store)}/${what}`;
+  const url = new URL(`${endpoint.href.replace(/\/$/, "")}/v1/stores/${encodeURIComponent(store)}/${what}`);
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-  let response: Response;
-  let text: string;
+  const question = body === undefined ? {} : { method: "POST" as const, body: JSON.stringify(body) };
+  let answer: Answer;
   try {
-    response = await fetch(url, { ...init, headers, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
-    text = await response.text();
+    answer = await askEndpoint(url, { ...question, headers, timeoutMs: TIMEOUT_MS });
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    throw new Fault(`${url} can't be reached (${errorMessage(cause)}); check --endpoint`);
+    throw new Fault(`${url.href} can't be reached (${describeError(error)}); check --endpoint`);
   }
-  if (response.status === 401 || response.status === 403) {
+  const { status, text } = answer;
+  if (status === 401 || status === 403) {
     throw new Fault(`the endpoint refuses: ${text.trim()}. Give an operator's token with --token-file`);
   }
-  if (!response.ok) throw new Fault(`the endpoint refuses (HTTP ${response.status}): ${text.trim()}`);
+  if (status < 200 || status > 299) throw new Fault(`the endpoint refuses (HTTP ${status}): ${text.trim()}`);
   const parsed = schema.safeParse(parseJson(text));
-  if (!parsed.success) throw new Fault(`${url} answers what is none: is it a Remex Worker of this version?`);
+  if (!parsed.success) throw new Fault(`${url.href} answers what is none: is it a Remex Worker of this version?`);
   return parsed.data;
 }
 

@@ -19,7 +19,7 @@ function hasOpenssl(): boolean {
   }
 }
 
-/** Makes certificates that are valid for two days: for servers on this machine, or to tell clients by their name. */
+/** Makes certificates that are valid for two days: for servers on this machine (also as `endpoint.test`), or to tell clients by their name. */
 export class CertificateAuthority {
   readonly #certificate = issue("/CN=test authority", [
     "basicConstraints=critical,CA:TRUE",
@@ -32,7 +32,7 @@ export class CertificateAuthority {
   }
 
   issue(name: string): Certificate {
-    return issue(`/CN=${name}`, ["subjectAltName=DNS:localhost,IP:127.0.0.1"], this.#certificate);
+    return issue(`/CN=${name}`, ["subjectAltName=DNS:localhost,DNS:endpoint.test,IP:127.0.0.1"], this.#certificate);
   }
 }
 

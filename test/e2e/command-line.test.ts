@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { ConnectProxy, proxied } from "../endpoint/connect-proxy.ts";
 import { execute, clientsOver } from "./clients.ts";
 import { createNativeTransport } from "./native-transport.ts";
 import { prepareAction } from "./action.ts";
@@ -100,6 +101,41 @@ it("remex doctor says whether an agent can work here", async () => {
   const unknown = run([...args, processes.endpoint, "--instance", "elsewhere"]);
   expect(await unknown.exited, unknown.output).toBe(1);
   expect(unknown.stdout).toMatch(/^BAD +access: .*elsewhere/m);
+});
+
+it("every command goes through the environment's proxy, and remex doctor says what is wrong with it", async () => {
+  const processes = await separateProcesses();
+  await processes.startWorker();
+  const proxy = await ConnectProxy.start();
+  const environment = { HTTP_PROXY: proxy.url, http_proxy: "", no_proxy: "", NO_PROXY: "" };
+  const endpoint = ["--endpoint", proxied(new URL(processes.endpoint)).href];
+
+  const agent = run(
+    ["agent", "--name", "far", "--sandbox", "none", ...endpoint, ...(await workDirectory())],
+    environment,
+  );
+  await agent.printed(/^Agent +ready/m);
+  const bridge = run(["bridge", ...endpoint, "--listen", "0"], environment);
+  const transport = createNativeTransport(await bridge.printed(/^Bridge +ready at grpc:\/\/([^,\s]+)/m));
+  onTestFinished(() => {
+    transport.close();
+  });
+  const { response } = await execute(clientsOver(transport), prepareAction({ script: "echo far away" }));
+  expect(response.result?.executionMetadata?.worker).toBe("far");
+  const status = run(["status", ...endpoint, "--json"], environment);
+  expect(await status.exited, status.output).toBe(0);
+  expect(JSON.parse(status.stdout)).toMatchObject({ ready: true });
+  const doctor = ["doctor", "--sandbox", "none", ...endpoint, ...(await workDirectory())];
+  const well = run(doctor, environment);
+  expect(await well.exited, well.output).toBe(0);
+  expect(well.stdout).toMatch(/^ok +proxy: the proxy http:\S+ \(HTTP_PROXY\) leads to endpoint\.test:\d+$/m);
+
+  proxy.credentials = "user:password";
+  const broken = run(doctor, environment);
+  expect(await broken.exited, broken.output).toBe(1);
+  expect(broken.stdout).toMatch(/^BAD +proxy: .* asks for credentials \(HTTP 407\)/m);
+  const wrong = run(["bridge", ...endpoint], { ...environment, HTTP_PROXY: "socks5://127.0.0.1:1080" });
+  expect(await wrong.fault()).toMatch(/^remex: HTTP_PROXY is no URL of a proxy/);
 });
 
 it("remex status says how an endpoint is, to people and to programs", async () => {

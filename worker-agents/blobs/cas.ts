@@ -1,7 +1,6 @@
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
 import type { Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { endpointAgent } from "../../endpoint/endpoint-agent.ts";
 import { Slots } from "../concurrency.ts";
 import { BlobStreams } from "./blob-streams.ts";
 import type { RetryPolicy } from "./call-retries.ts";
@@ -36,8 +35,7 @@ const LOOPBACK = /^(?:localhost|127\.[\d.]+|\[::1\])$/;
 
 export function openCas(options: CasOptions): Cas {
   const { endpoint, token, compresses = !LOOPBACK.test(endpoint.hostname) } = options;
-  const agent =
-    endpoint.protocol === "https:" ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  const agent = endpointAgent(endpoint, { keepAlive: true });
   const transport = createConnectTransport({
     baseUrl: endpoint.href.replace(/\/$/, ""),
     httpVersion: "1.1",

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import WebSocket, { type RawData } from "ws";
+import { endpointAgent } from "../../endpoint/endpoint-agent.ts";
 
 /** A larger message from the object would be a mistake: the platform's own limit. */
 const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
@@ -45,6 +46,7 @@ export class AgentSocket {
   constructor({ url, token, handshakeTimeoutMs, logger }: AgentSocketOptions, events: AgentSocketEvents) {
     this.#logger = logger;
     const socket = new WebSocket(url, {
+      agent: endpointAgent(url),
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       handshakeTimeout: handshakeTimeoutMs,
       maxPayload: MAX_PAYLOAD_BYTES,

@@ -1,7 +1,11 @@
 import type { Logger } from "pino";
+import { type Answer, askEndpoint } from "../../endpoint/ask-endpoint.ts";
+import { describeError } from "../../endpoint/describe-error.ts";
+import { endpointAddress } from "../../endpoint/endpoint-agent.ts";
+import { describeProxy, proxyFor } from "../../endpoint/proxy-for.ts";
+import { openTunnel } from "../../endpoint/tunnel.ts";
 import { AgentSocket } from "../connection/agent-socket.ts";
 import { agentSocketUrl } from "../connection/agent-socket-url.ts";
-import { errorMessage } from "../system-error.ts";
 import type { Finding } from "./finding.ts";
 
 const TIMEOUT_MS = 10_000;
@@ -9,29 +13,43 @@ const TIMEOUT_MS = 10_000;
 /** A clock that is off by more makes tokens expire too early or not at all, and times of actions meaningless. */
 const MAX_SKEW_MS = 30_000;
 
+/** Has the proxy that the environment names for the endpoint, if it names one, lead there. */
+export async function checkProxy(endpoint: URL, environment: NodeJS.ProcessEnv): Promise<Finding> {
+  const about = "proxy";
+  try {
+    const proxy = proxyFor(endpoint, environment);
+    if (proxy === undefined) return { about, state: "well", text: `none is used for ${endpoint.host}` };
+    const { host, port } = endpointAddress(endpoint);
+    (await openTunnel(proxy, host, port)).destroy();
+    return { about, state: "well", text: `${describeProxy(proxy)} leads to ${endpoint.host}` };
+  } catch (error) {
+    return { about, state: "broken", text: describeError(error) };
+  }
+}
+
 /** Calls the Worker, and compares its clock to this machine's. */
 export async function checkEndpoint(endpoint: URL): Promise<readonly Finding[]> {
-  const url = `${endpoint.href.replace(/\/$/, "")}/healthz`;
+  const url = new URL(`${endpoint.href.replace(/\/$/, "")}/healthz`);
   const askedAtMs = Date.now();
-  let response: Response;
+  let answer: Answer;
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    await response.body?.cancel();
+    answer = await askEndpoint(url, { timeoutMs: TIMEOUT_MS });
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? errorMessage(error.cause) : errorMessage(error);
-    const text = `${url} can't be reached: ${cause}. Check --endpoint, the name server and the firewall`;
+    const text = `${url.href} can't be reached: ${describeError(error)}. Check --endpoint, the name server and the firewall`;
     return [{ about: "endpoint", state: "broken", text }];
   }
-  const reached: Finding = response.ok
-    ? { about: "endpoint", state: "well", text: `${endpoint.href} answers` }
-    : { about: "endpoint", state: "broken", text: `${url} answers ${response.status}: is it a Remex Worker?` };
-  return [reached, checkClock(response.headers.get("date"), (askedAtMs + Date.now()) / 2)];
+  const { headers, status } = answer;
+  const reached: Finding =
+    status === 200
+      ? { about: "endpoint", state: "well", text: `${endpoint.href} answers` }
+      : { about: "endpoint", state: "broken", text: `${url.href} answers ${status}: is it a Remex Worker?` };
+  return [reached, checkClock(headers.date, (askedAtMs + Date.now()) / 2)];
 }
 
 /** @param date of an answer, to the second, as HTTP has it */
-export function checkClock(date: string | null, nowMs: number): Finding {
+export function checkClock(date: string | undefined, nowMs: number): Finding {
   const about = "clock";
-  const theirsMs = date === null ? NaN : Date.parse(date);
+  const theirsMs = date === undefined ? NaN : Date.parse(date);
   if (Number.isNaN(theirsMs)) return { about, state: "doubtful", text: "the endpoint does not say what time it is" };
   const skewMs = nowMs - theirsMs;
   const seconds = Math.abs(Math.round(skewMs / 1000));

@@ -104,11 +104,3 @@ export async function checkToolchain(searchPath: string | undefined): Promise<Fi
   const text = "there is no C compiler in PATH: C and C++ actions need one, unless they bring it";
   return { about, state: "doubtful", text };
 }
-
-/** An agent goes straight to the endpoint: where only a proxy leads out, that fails, and in words of the network. */
-export function checkProxy(environment: NodeJS.ProcessEnv): Finding {
-  const about = "proxy";
-  const set = Object.keys(environment).filter((name) => /^(https?|all)_proxy$/i.test(name) && environment[name] !== "");
-  if (set.length === 0) return { about, state: "well", text: "none is set" };
-  return { about, state: "doubtful", text: `${set.join(", ")} is set, which agents don't use: they connect directly` };
-}

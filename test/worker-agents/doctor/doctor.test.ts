@@ -1,15 +1,15 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { checkAccess, checkClock, checkEndpoint } from "../../../worker-agents/doctor/check-endpoint.ts";
+import { checkAccess, checkClock, checkEndpoint, checkProxy } from "../../../worker-agents/doctor/check-endpoint.ts";
 import {
-  checkProxy,
   checkSandbox,
   checkSpace,
   checkToolchain,
   checkWorkDirectory,
 } from "../../../worker-agents/doctor/check-machine.ts";
 import type { Finding } from "../../../worker-agents/doctor/finding.ts";
+import { ConnectProxy, PROXIED_HOST, proxied } from "../../endpoint/connect-proxy.ts";
 import { SILENT, startPeer, temporaryDirectory } from "../running-agent.ts";
 
 function said({ about, state, text }: Finding): string {
@@ -31,7 +31,7 @@ it("a clock that is far off is broken", () => {
   expect(said(checkClock(date, now + 20_000))).toMatch(/^well/);
   expect(said(checkClock(date, now + 90_000))).toMatch(/^broken clock: 90 s ahead of/);
   expect(said(checkClock(date, now - 90_000))).toMatch(/^broken clock: 90 s behind/);
-  expect(said(checkClock(null, now))).toMatch(/^doubtful/);
+  expect(said(checkClock(undefined, now))).toMatch(/^doubtful/);
 });
 
 it("a token that the endpoint refuses is broken, and one that it takes is well", async () => {
@@ -64,11 +64,27 @@ it("a sandbox that can't be had is broken only if it was asked for", async () =>
   expect(said(await checkSandbox("bwrap", ["/etc"], scratch, SILENT))).toMatch(/^broken/);
 });
 
-it("a compiler that is not there, and a proxy that is, are said", async () => {
+it("a compiler that is not there is said", async () => {
   expect(said(await checkToolchain(await temporaryDirectory()))).toMatch(/^doubtful/);
   const tools = await temporaryDirectory();
   await writeFile(join(tools, "clang"), "", { mode: 0o755 });
   expect(said(await checkToolchain(tools))).toBe(`well toolchain: ${tools}/clang is there`);
-  expect(said(checkProxy({ PATH: "/bin", https_proxy: "" }))).toMatch(/^well/);
-  expect(said(checkProxy({ HTTPS_PROXY: "http://proxy:3128" }))).toMatch(/^doubtful proxy: HTTPS_PROXY/);
+});
+
+it("a proxy is asked whether it leads to the endpoint", async () => {
+  const { endpoint } = await startPeer();
+  const proxy = await ConnectProxy.start();
+  const check = async (url: string) => said(await checkProxy(proxied(endpoint), { HTTP_PROXY: url }));
+  const place = `${PROXIED_HOST}:${endpoint.port}`;
+
+  expect(said(await checkProxy(proxied(endpoint), { https_proxy: proxy.url }))).toBe(
+    `well proxy: none is used for ${place}`,
+  );
+  expect(await check(proxy.url)).toBe(`well proxy: the proxy ${proxy.url} (HTTP_PROXY) leads to ${place}`);
+  proxy.refuseWith = 403;
+  expect(await check(proxy.url)).toMatch(/^broken proxy: .* refuses CONNECT/);
+  proxy.credentials = "user:password";
+  expect(await check(proxy.url)).toMatch(/^broken proxy: .* asks for credentials/);
+  expect(await check("http://127.0.0.1:1")).toMatch(/^broken proxy: .* can't be reached: .*ECONNREFUSED/);
+  expect(await check("socks5://127.0.0.1:1")).toMatch(/^broken proxy: HTTP_PROXY is no URL of a proxy/);
 });

@@ -1,0 +1,87 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
+import { onTestFinished, vi } from "vitest";
+
+/** A name that no name server knows: what reaches it went through the proxy. */
+export const PROXIED_HOST = "endpoint.test";
+
+/** A proxy that opens tunnels to this machine, whatever the host's name, and nothing else. It ends with the test. */
+export class ConnectProxy {
+  /** Of each tunnel that was asked for, as `host:port`. */
+  readonly asked: string[] = [];
+  /** What it asks for as `user:password`. */
+  credentials: string | undefined;
+  /** The status with which it refuses every tunnel. */
+  refuseWith: number | undefined;
+  readonly #server: Server;
+  readonly #sockets = new Set<Duplex>();
+
+  private constructor() {
+    this.#server = createServer((_request, response) => {
+      response.writeHead(405).end();
+    });
+    this.#server.on("connect", ({ url = "", headers }, client, head) => {
+      this.asked.push(url);
+      const basic = `Basic ${Buffer.from(this.credentials ?? "").toString("base64")}`;
+      const isKnown = this.credentials === undefined || headers["proxy-authorization"] === basic;
+      const status = isKnown ? this.refuseWith : 407;
+      if (status !== undefined) client.end(`HTTP/1.1 ${status} No\r\n\r\n`);
+      else this.#open(Number(url.split(":").at(-1)), client, head);
+    });
+  }
+
+  static async start(): Promise<ConnectProxy> {
+    const proxy = new ConnectProxy();
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    onTestFinished(() => {
+      proxy.cut();
+      proxy.#server.close();
+    });
+    return proxy;
+  }
+
+  get url(): string {
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("not listening on a port");
+    return `http://127.0.0.1:${address.port}`;
+  }
+
+  /** Ends every tunnel. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #open(port: number, client: Duplex, head: Buffer): void {
+    const server = connect({ port, host: "127.0.0.1", noDelay: true }, () => {
+      client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      server.write(head);
+      server.pipe(client).pipe(server);
+    });
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(socket);
+      socket.on("error", () => undefined).once("close", () => other.destroy());
+    }
+  }
+}
+
+/** Names a proxy in the environment, for the time of a test. */
+export function useProxy(url: string): void {
+  for (const name of ["http_proxy", "https_proxy"]) vi.stubEnv(name, url);
+  vi.stubEnv("no_proxy", "");
+  // The tests' own gRPC clients would go through it, too.
+  vi.stubEnv("no_grpc_proxy", "127.0.0.1,localhost");
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+}
+
+/** Where the endpoint at `url` of this machine is said to be, for those who go through a proxy. */
+export function proxied(url: URL): URL {
+  return new URL(`${url.protocol}//${PROXIED_HOST}:${url.port}${url.pathname}`);
+}
