@@ -1,4 +1,4 @@
-import { withinTime } from "../errors/within-time.ts";
+import { storeSteps, withinTime } from "../errors/within-time.ts";
 import type { ByteSource } from "./byte-source.ts";
 
 /** The source ended before as many bytes as were announced had come. */
@@ -34,11 +34,8 @@ export function streamFixedLength<T>(
   const writer = writable.getWriter();
   const consumed = consume(readable);
   // A step fails only because the consumer has failed, and it is the consumer that knows why.
-  const step = (written: Promise<void>) =>
-    withinTime<unknown>(
-      written.catch(() => consumed),
-      STEP,
-    );
+  const steps = storeSteps(STEP);
+  const step = (written: Promise<void>) => steps.within<unknown>(written.catch(() => consumed));
 
   const send = async (): Promise<void> => {
     for (let remaining = lengthBytes; remaining > 0;) {
@@ -50,11 +47,15 @@ export function streamFixedLength<T>(
     }
     await step(writer.close());
   };
-  const sending = send().catch((error: unknown) => {
-    // Not waited for: it makes the consumer fail, and this error is the one to be known, not that one.
-    writer.abort(error).catch(() => undefined);
-    throw error;
-  });
+  const sending = send()
+    .finally(() => {
+      steps.end();
+    })
+    .catch((error: unknown) => {
+      // Not waited for: it makes the consumer fail, and this error is the one to be known, not that one.
+      writer.abort(error).catch(() => undefined);
+      throw error;
+    });
   const sent = Promise.race([sending, consumed.then(() => sending)]);
   const stored = sent.then(() => withinTime(consumed, STEP));
   // The caller may look at one of the two only.

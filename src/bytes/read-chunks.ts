@@ -1,5 +1,5 @@
 import { unavailableError } from "../errors/unavailable.ts";
-import { withinTime } from "../errors/within-time.ts";
+import { storeSteps } from "../errors/within-time.ts";
 
 const RETRY_AFTER_MS = 1000;
 
@@ -25,6 +25,7 @@ export async function* readChunks(
   { lengthBytes, maxBytes, minBytes = 1, headroomBytes = 0 }: ReadChunksOptions,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   const reader = stream.getReader({ mode: "byob" });
+  const steps = storeSteps(() => "reading from the store");
   let readBytes = 0;
   const brokeOff = (cause?: unknown) =>
     unavailableError(`the store gave ${readBytes} of ${lengthBytes} bytes; try again`, RETRY_AFTER_MS, cause);
@@ -32,11 +33,10 @@ export async function* readChunks(
     for (;;) {
       const buffer = new ArrayBuffer(headroomBytes + maxBytes);
       const reading = reader.readAtLeast(minBytes, new Uint8Array(buffer, headroomBytes, maxBytes));
-      const { done, value } = await withinTime(
+      const { done, value } = await steps.within(
         reading.catch((error: unknown) => {
           throw brokeOff(error);
         }),
-        () => "reading from the store",
       );
       // At the end the rest comes first, then `done` with no bytes.
       if (value !== undefined && value.length > 0) {
@@ -47,6 +47,7 @@ export async function* readChunks(
     }
     if (readBytes !== lengthBytes) throw brokeOff();
   } finally {
+    steps.end();
     // After the end, or an error, there is nothing left to cancel.
     await reader.cancel().catch(() => undefined);
   }

@@ -1,8 +1,15 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { TimedSteps } from "../errors/timed-steps.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 
 /** Connect's own conversion reads 4 KiB at a time, which costs a large message a hundred rounds. */
 const CHUNK_BYTES = 64 << 10;
+
+/**
+ * How much is waited for after the first bytes, or the end. A client's writes come as the small pieces that they were, two or
+ * more to the message. It must be so little that a slow client sends it within MAX_SILENCE_MS.
+ */
+const MIN_CHUNK_BYTES = 32 << 10;
 
 /**
  * How much is still read of a request that has been answered, and for how long. A response that ends before its request
@@ -17,7 +24,7 @@ const MAX_DRAIN_MS = 5000;
  */
 export type CountBytes = (bytes: number) => Promise<void> | undefined;
 
-/** How long a handler waits for the next bytes. A client that is silent for longer is taken for lost: it may hold memory. */
+/** How long a handler waits for the next chunk. A client that is silent for longer is taken for lost: it may hold memory. */
 const MAX_SILENCE_MS = 60_000;
 
 const RETRY_AFTER_MS = 1000;
@@ -27,10 +34,16 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
   readonly #reader: ReadableStreamBYOBReader | undefined;
   readonly #chunkBytes: number;
   readonly #count: CountBytes;
+  readonly #reads: TimedSteps;
   #last: Promise<unknown> = Promise.resolve();
+  /** Whether something has come: then it can be looked at while more comes. */
+  #hasBegun = false;
 
-  constructor({ body, headers }: Request, count: CountBytes) {
+  constructor({ body, headers }: Request, count: CountBytes, maxSilenceMs = MAX_SILENCE_MS) {
     this.#count = count;
+    this.#reads = new TimedSteps(maxSilenceMs, () =>
+      unavailableError(`no byte of the request came for ${maxSilenceMs / 1000} s; send it again`, RETRY_AFTER_MS),
+    );
     const announcedBytes = Number(headers.get("content-length") ?? CHUNK_BYTES);
     this.#chunkBytes = Math.min(Math.max(announcedBytes, 1), CHUNK_BYTES) || CHUNK_BYTES;
     this.#reader = body?.getReader({ mode: "byob" });
@@ -41,7 +54,11 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
     return {
       next: async () => {
         const value = await this.#readInTime(new Uint8Array(this.#chunkBytes));
-        if (value === undefined) return { done: true, value };
+        if (value === undefined) {
+          this.#reads.end();
+          return { done: true, value };
+        }
+        this.#hasBegun = true;
         const counted = this.#count(value.length);
         if (counted !== undefined) await counted;
         return { done: false, value };
@@ -51,6 +68,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
 
   /** Reads what is still to come, and drops it, within limits. */
   async drain(): Promise<void> {
+    this.#reads.end();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<undefined>((resolve) => {
       timer = setTimeout(resolve, MAX_DRAIN_MS, undefined);
@@ -75,28 +93,19 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
 
   /** @throws ConnectError UNAVAILABLE if nothing comes for too long, CANCELLED if the client is gone */
   async #readInTime(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const silence = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(
-          unavailableError(`no byte of the request came for ${MAX_SILENCE_MS / 1000} s; send it again`, RETRY_AFTER_MS),
-        );
-      }, MAX_SILENCE_MS);
-    });
     try {
-      return await Promise.race([this.#read(buffer), silence]);
+      return await this.#reads.within(this.#read(buffer));
     } catch (error) {
       // What else there is to go wrong is the connection, and no fault of ours.
       throw error instanceof ConnectError ? error : new ConnectError("the request was cut off", Code.Canceled);
-    } finally {
-      clearTimeout(timer);
     }
   }
 
   /** The next bytes, in the memory of `buffer`, or undefined at the end. */
   async #read(buffer: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
     if (this.#reader === undefined) return undefined;
-    const reading = this.#reader.read(buffer);
+    const minBytes = this.#hasBegun ? Math.min(MIN_CHUNK_BYTES, buffer.length) : 1;
+    const reading = this.#reader.readAtLeast(minBytes, buffer);
     this.#last = reading;
     const { done, value } = await reading;
     return done ? undefined : value;

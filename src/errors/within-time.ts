@@ -1,3 +1,5 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { TimedSteps } from "./timed-steps.ts";
 import { unavailableError } from "./unavailable.ts";
 
 /** How long a store may take for one step, be it to answer, to take a piece of a blob or to give one. */
@@ -11,15 +13,17 @@ const RETRY_AFTER_MS = 1000;
  * @throws ConnectError UNAVAILABLE if it takes too long. It may have its effect nevertheless.
  */
 export async function withinTime<T>(step: Promise<T>, what: () => string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const tooLong = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(unavailableError(`${what()} took more than ${MAX_STEP_MS / 1000} s; try again`, RETRY_AFTER_MS));
-    }, MAX_STEP_MS);
-  });
+  const steps = storeSteps(what);
   try {
-    return await Promise.race([step, tooLong]);
+    return await steps.within(step);
   } finally {
-    clearTimeout(timer);
+    steps.end();
   }
+}
+
+/** Many steps of a store, one after the other, each as `withinTime` has it. */
+export function storeSteps(what: () => string): TimedSteps {
+  return new TimedSteps(MAX_STEP_MS, (): ConnectError =>
+    unavailableError(`${what()} took more than ${MAX_STEP_MS / 1000} s; try again`, RETRY_AFTER_MS),
+  );
 }

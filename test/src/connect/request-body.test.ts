@@ -1,44 +1,51 @@
-import { Code } from "@connectrpc/connect";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { RequestBody } from "../../../src/connect/request-body.ts";
+import { type ClientRequest, request as openRequest, type IncomingMessage } from "node:http";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startWorker, type TestWorker } from "../../worker.ts";
 
-beforeEach(() => vi.useFakeTimers());
-afterEach(() => vi.useRealTimers());
+let worker: TestWorker;
+beforeAll(async () => {
+  worker = await startWorker({ entryPoint: "test/src/connect/body-worker/body-worker.ts" });
+});
+afterAll(() => worker.dispose());
 
-/** A request whose body has begun, and goes on when the test says so. */
-function slowRequest() {
-  const { promise: begun, resolve } = Promise.withResolvers<ReadableByteStreamController>();
-  const body = new ReadableStream({ type: "bytes", start: resolve });
-  const send = async (byte: number) => {
-    (await begun).enqueue(Uint8Array.of(byte));
+/** A request that has begun with ten bytes, and the lines that tell of its body. */
+async function slowRequest(query = ""): Promise<{ sent: ClientRequest; next: () => Promise<string | undefined> }> {
+  const sent = openRequest(`${worker.url}/${query}`, { method: "POST", agent: false });
+  sent.write(Buffer.alloc(10));
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    sent.once("response", resolve).once("error", reject);
+  });
+  const lines = createInterface({ input: response })[Symbol.asyncIterator]();
+  return {
+    sent,
+    next: async () => {
+      const { done, value } = await lines.next();
+      return done === true ? undefined : value;
+    },
   };
-  void send(1);
-  return { request: new Request("http://remex.example/", { method: "POST", body, duplex: "half" }), send };
 }
 
-test("a client that falls silent is given up, and told that it may try again", async () => {
-  const { request } = slowRequest();
-  const chunks = new RequestBody(request, () => undefined)[Symbol.asyncIterator]();
-  await chunks.next();
-  const given = expect(chunks.next()).rejects.toMatchObject({ code: Code.Unavailable });
-  await vi.advanceTimersByTimeAsync(60_000);
-  await given;
+test("the first bytes are had at once, and what follows in chunks that are worth the trouble", async () => {
+  const { next, sent } = await slowRequest();
+  expect(await next()).toBe("10");
+  for (let i = 0; i < 50; i++) sent.write(Buffer.alloc(4000));
+  sent.end();
+  const lengths: number[] = [];
+  for (let line = await next(); line !== "end"; line = await next()) lengths.push(Number(line));
+  expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(200_000);
+  for (const length of lengths.slice(0, -1)) expect(length).toBeGreaterThanOrEqual(32 << 10);
 });
 
-test("a client that is slow is not", async () => {
-  const { request, send } = slowRequest();
-  const chunks = new RequestBody(request, () => undefined)[Symbol.asyncIterator]();
-  await chunks.next();
-  for (const byte of [2, 3, 4]) {
-    const next = chunks.next();
-    await vi.advanceTimersByTimeAsync(59_000);
-    await send(byte);
-    expect((await next).value).toEqual(Uint8Array.of(byte));
-  }
+test("a client that falls silent is given up, and told that it may try again", async () => {
+  const { next, sent } = await slowRequest();
+  expect(await next()).toBe("10");
+  expect(await next()).toBe("[unavailable] no byte of the request came for 0.5 s; send it again");
+  sent.destroy();
 });
 
 test("bytes that must not be had end the body", async () => {
-  const { request } = slowRequest();
-  const chunks = new RequestBody(request, () => Promise.reject(new Error("no")))[Symbol.asyncIterator]();
-  await expect(chunks.next()).rejects.toThrow("no");
+  const { next, sent } = await slowRequest("?most=9");
+  expect(await next()).toBe("Error: no more");
+  sent.destroy();
 });
