@@ -1,9 +1,10 @@
 import type { Handler } from "hono";
 import { authorizedInstance, callerOf } from "./access/authorized-instance.ts";
 import type { Env } from "./env.ts";
+import { instanceNameOf } from "./instance-segment.ts";
 import { instanceStub } from "./instance-object/instance-objects.ts";
 
-/** `GET /v1/instances/{instance_name}/agent?shard={number}`: an agent's WebSocket, handed on to the instance's object. */
+/** `GET /v1/instances/{instance}/agent?shard={number}`, where `~` is the instance without a name: an agent's WebSocket, handed on to the instance's object. */
 export const agentSocketRoute: Handler<{ Bindings: Env }, "/v1/instances/:instance/agent"> = async (c) => {
   if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
     return c.text("this is where agents connect by WebSocket\n", 426, { upgrade: "websocket" });
@@ -11,7 +12,7 @@ export const agentSocketRoute: Handler<{ Bindings: Env }, "/v1/instances/:instan
   const { config } = authorizedInstance(
     c.env,
     await callerOf(c.env, c.req.raw.headers),
-    c.req.param("instance"),
+    instanceNameOf(c.req.param("instance")),
     "be-agent",
   );
   const shard = Number(c.req.query("shard") ?? "0");

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Answer, askEndpoint } from "../../endpoint/ask-endpoint.ts";
 import { describeError } from "../../endpoint/describe-error.ts";
+import { instanceSegment } from "../../src/instance-segment.ts";
 import { Fault } from "../fault.ts";
 import { type MetricValue, parseExposition } from "./exposition-text.ts";
 
@@ -86,7 +87,7 @@ async function askInstance(
   instance: string,
   metrics: readonly MetricValue[],
 ): Promise<InstanceStatus> {
-  const path = `/v1/instances/${encodeURIComponent(instance)}/demand`;
+  const path = `/v1/instances/${instanceSegment(instance)}/demand`;
   const demand = demandSchema.parse(JSON.parse((await askAllowed(question, path)).text));
   /** Over the scheduler's shards. */
   const sum = (name: string, labels: Readonly<Record<string, string>> = {}): number =>

@@ -8,7 +8,7 @@ import type { Right } from "../access/roles.ts";
 import type { Env } from "../env.ts";
 import type { ServedInstance } from "../served-instance.ts";
 import { Layout, type LayoutProps } from "./parts/layout.tsx";
-import { instanceNameOf } from "./paths.ts";
+import { instanceNameOf } from "../instance-segment.ts";
 import { visitor } from "./session.ts";
 
 export type PageContext<Path extends string = string> = Context<{ Bindings: Env }, Path>;

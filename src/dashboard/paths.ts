@@ -1,20 +1,13 @@
 import type { Digest } from "../digest/digest.ts";
 import type { OperationName } from "../instance-object/operation-name.ts";
-
-/** Stands for the instance without a name: no name has it. */
-const UNNAMED = "~";
+import { instanceSegment } from "../instance-segment.ts";
 
 /** What shows the bytes of a blob as what they are. */
 export type BlobPage = "actions" | "trees" | "output-trees" | "files";
 
 /** The path of an instance's page; all pages of the instance begin with it. */
 export function instancePath(instanceName: string): string {
-  return `/ui/${instanceName === "" ? UNNAMED : encodeURIComponent(instanceName)}`;
-}
-
-/** The instance that a segment of a path, already decoded, stands for. */
-export function instanceNameOf(segment: string): string {
-  return segment === UNNAMED ? "" : segment;
+  return `/ui/${instanceSegment(instanceName)}`;
 }
 
 export function agentsPath(instanceName: string): string {

@@ -5,6 +5,7 @@ import { unauthenticated } from "../access/authenticate.ts";
 import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
+import { instanceNameOf } from "../instance-segment.ts";
 import { callInstance } from "../instance-object/instance-objects.ts";
 import { log } from "../log.ts";
 import { quotaGroups } from "../quota/caller-quota.ts";
@@ -14,7 +15,7 @@ import { EXPOSITION_CONTENT_TYPE, exposition, type Metric } from "./exposition.t
 import { cacheMetrics, instanceMetrics, platformText, refusalMetric, type ShardMetrics } from "./instance-metrics.ts";
 import { storeMetrics } from "./store-metrics.ts";
 
-/** `/metrics` for Prometheus and `/v1/instances/{instance_name}/demand` for autoscalers. Both need the role `operator`. */
+/** `/metrics` for Prometheus and `/v1/instances/{instance}/demand` for autoscalers. Both need the role `operator`. */
 export const metricsRoutes = new Hono<{ Bindings: Env }>();
 
 metricsRoutes.get("/metrics", async (c) => {
@@ -63,7 +64,7 @@ async function quotaMetrics(env: Env, caller: Caller): Promise<Metric[]> {
 
 metricsRoutes.get("/v1/instances/:instance/demand", async (c) => {
   const caller = await callerOf(c.env, c.req.raw.headers);
-  const { config } = authorizedInstance(c.env, caller, c.req.param("instance"), "operate");
+  const { config } = authorizedInstance(c.env, caller, instanceNameOf(c.req.param("instance")), "operate");
   const shards = await shardMetrics(c.env, config.name, config.scheduler.shards);
   return c.json(demand(config.name, shards, Date.now()));
 });

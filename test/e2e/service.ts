@@ -7,6 +7,8 @@ import { makeTemporaryDirectory, removeDirectory } from "./temporary-directory.t
 export interface ServiceOptions {
   /** Keys of the scheduler, on top of the defaults. */
   readonly scheduler?: Readonly<Record<string, unknown>>;
+  /** The one instance; `main` by default. */
+  readonly instanceName?: string;
   /** More arguments of `remex start`. */
   readonly args?: readonly string[];
 }
@@ -30,7 +32,7 @@ export class Service {
   static async start(options: ServiceOptions = {}): Promise<Service> {
     const directory = await makeTemporaryDirectory();
     const config = join(directory, "remex.json5");
-    await writeFile(config, configText(options.scheduler));
+    await writeFile(config, configText(options.scheduler, options.instanceName));
     const data = join(directory, "data");
     const ports = ["--worker-port", "0", "--bridge-port", "0"];
     const process = new RemexProcess(["start", "--data", data, "--config", config, ...ports, ...(options.args ?? [])]);
@@ -52,8 +54,8 @@ export class Service {
   }
 }
 
-/** The configuration of one instance named `main`, as JSON, which is JSON5 too. */
-export function configText(scheduler: Readonly<Record<string, unknown>> = {}): string {
+/** The configuration of one instance, as JSON, which is JSON5 too. */
+export function configText(scheduler: Readonly<Record<string, unknown>> = {}, instanceName = "main"): string {
   return JSON.stringify({
     stores: { STORE: {} },
     schedulers: {
@@ -62,6 +64,6 @@ export function configText(scheduler: Readonly<Record<string, unknown>> = {}): s
         ...scheduler,
       },
     },
-    services: { execution: [{ instance_name: "main", scheduler: "SCHEDULER", cas_store: "STORE" }] },
+    services: { execution: [{ instance_name: instanceName, scheduler: "SCHEDULER", cas_store: "STORE" }] },
   });
 }

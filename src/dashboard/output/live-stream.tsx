@@ -8,7 +8,7 @@ import type { OutputStream } from "../../execution/operation-message.ts";
 import { formatOperationName } from "../../instance-object/operation-name.ts";
 import { type PageContext, visitInstance } from "../page.tsx";
 import { StyledOutput } from "../parts/styled-output.tsx";
-import { instanceNameOf } from "../paths.ts";
+import { instanceNameOf } from "../../instance-segment.ts";
 import { AnsiReader, type StyledText } from "./ansi.ts";
 
 /** How much a page is sent of a stream; the rest is in the text that can be downloaded. */

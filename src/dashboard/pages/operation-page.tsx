@@ -13,7 +13,8 @@ import { OperationProgress } from "../parts/operation-progress.tsx";
 import { ResultSections } from "../parts/result-sections.tsx";
 import { ActionName } from "../parts/execution-table.tsx";
 import { LiveOutputSection } from "../parts/output-section.tsx";
-import { instanceNameOf, operationPath } from "../paths.ts";
+import { instanceNameOf } from "../../instance-segment.ts";
+import { operationPath } from "../paths.ts";
 import { readStoredAction } from "../stored-action.ts";
 
 const STREAMS = ["stdout", "stderr"] as const;
