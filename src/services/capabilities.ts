@@ -5,6 +5,8 @@ import {
   type Capabilities,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
+import { callerKey, mayOn } from "../access/caller.ts";
+import type { Right } from "../access/roles.ts";
 import { AVERAGE_CHUNK_BYTES, SEED } from "../chunking/fast-cdc.ts";
 import type { Env } from "../env.ts";
 import { MAX_BATCH_BYTES, MOST_CACHE_PRIORITY } from "../limits.ts";
@@ -16,12 +18,13 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
   return {
     getCapabilities({ instanceName }, context) {
       const { config, digestFunctions } = authorizedInstance(env, context, instanceName, "ask-capabilities");
+      const may = (right: Right) => mayOn(context.values.get(callerKey), instanceName, right);
       const functions = digestFunctions.map(({ value }) => value);
       const [preferred] = functions;
       return {
         cacheCapabilities: {
           digestFunctions: functions,
-          actionCacheUpdateCapabilities: { updateEnabled: true },
+          actionCacheUpdateCapabilities: { updateEnabled: may("write-action-results") },
           cachePriorityCapabilities: CACHE_PRIORITIES,
           maxBatchTotalSizeBytes: BigInt(MAX_BATCH_BYTES),
           maxCasBlobSizeBytes: BigInt(config.store.max_blob_bytes),
@@ -35,7 +38,7 @@ export function capabilitiesService(env: Env): ServiceImpl<typeof Capabilities> 
         executionCapabilities: {
           ...(preferred !== undefined && { digestFunction: preferred }),
           digestFunctions: functions,
-          execEnabled: true,
+          execEnabled: may("execute"),
           executionPriorityCapabilities: EVERY_PRIORITY,
           supportedNodeProperties: ["mtime", "unix_mode"],
         },

@@ -130,6 +130,19 @@ describe.each([
     await expect(codeOf(call, "no-such-token")).resolves.toBe(Code.Unauthenticated);
   });
 
+  test("a client is told what it may, so that it does not try", async () => {
+    const may = async (role: Role) => {
+      const told = await clientsWith(tokenOf(role)).capabilities.getCapabilities(main);
+      const updates = told.cacheCapabilities?.actionCacheUpdateCapabilities?.updateEnabled;
+      return [updates, told.executionCapabilities?.execEnabled];
+    };
+    await expect(may("cache-reader")).resolves.toEqual([false, false]);
+    await expect(may("cache-writer")).resolves.toEqual([true, false]);
+    await expect(may("executor")).resolves.toEqual([false, true]);
+    await expect(may("agent")).resolves.toEqual([false, false]);
+    await expect(may("operator")).resolves.toEqual([false, false]);
+  });
+
   test("metrics and demand are for operators", async () => {
     for (const path of ["/metrics", "/v1/instances/main/demand"]) {
       const statusFor = async (headers: Record<string, string>) =>
