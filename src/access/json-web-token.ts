@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, decodeJwt, errors, jwtVerify, type JWTVerifyGetKey } from "jose";
+import { createRemoteJWKSet, decodeJwt, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from "jose";
 import { z } from "zod";
 import type { JwtConfig } from "../config/schema.ts";
 import { unavailableError } from "../errors/unavailable.ts";
@@ -27,7 +27,10 @@ const keySets = new Map<string, JWTVerifyGetKey>();
  * @throws ConnectError UNAUTHENTICATED if no issuer that is trusted vouches for it, UNAVAILABLE if the keys can't be had
  */
 export async function verifyJwt(trusted: readonly JwtConfig[], token: string): Promise<Caller> {
-  const config = trusted.find(({ issuer }) => issuer === issuerOf(token));
+  const { aud, iss } = unverifiedClaims(token);
+  const ofIssuer = trusted.filter(({ issuer }) => issuer === iss);
+  // One issuer may be trusted for several audiences, each with a claim and a quota of its own.
+  const config = ofIssuer.find(({ audience }) => [aud].flat().includes(audience)) ?? ofIssuer[0];
   if (config === undefined) throw unauthenticated("the token's issuer is not trusted here");
   try {
     const { payload } = await jwtVerify(token, keySet(config.jwks_url), {
@@ -57,12 +60,13 @@ export async function verifyJwt(trusted: readonly JwtConfig[], token: string): P
   }
 }
 
-function issuerOf(token: string): string | undefined {
+/** What the token says of itself. */
+function unverifiedClaims(token: string): Pick<JWTPayload, "aud" | "iss"> {
   try {
-    return decodeJwt(token).iss;
+    return decodeJwt(token);
   } catch {
     // What can't be read has no issuer, and is refused for that.
-    return undefined;
+    return {};
   }
 }
 

@@ -2,10 +2,10 @@
  * What a caller may do on an instance:
  * - `cache-reader` reads blobs and action results;
  * - `cache-writer` reads and writes both;
- * - `executor` reads both, writes blobs, executes actions and looks after its operations; the results of its actions are
- *   cached by the system, not by itself;
+ * - `executor` reads both, writes blobs, executes actions, and sees and cancels operations, which are the instance's and not
+ *   one client's: identical actions are merged; the results of its actions are cached by the system, not by itself;
  * - `agent` connects as a build machine, reads and writes blobs, and nothing else;
- * - `operator` sees and cancels every operation, and sees metrics and agents.
+ * - `operator` sees and cancels operations, sees metrics and agents, and drains them.
  */
 export const ROLES = ["cache-reader", "cache-writer", "executor", "agent", "operator"] as const;
 

@@ -289,8 +289,8 @@ export const accessSchema = z
   .describe(
     "Who may do what. Without it nobody may do anything, but for `npm start` on one's own machine.\n\n" +
       "The roles: `cache-reader` reads blobs and action results; `cache-writer` writes both, too; `executor` reads both, " +
-      "writes blobs, executes actions and looks after its operations; `agent` connects as a build machine, and reads and " +
-      "writes blobs; `operator` sees and cancels every operation, and sees metrics and agents.",
+      "writes blobs, executes actions, and sees and cancels operations, which are the instance's and not one client's; `agent` connects as a build machine, and reads and " +
+      "writes blobs; `operator` sees and cancels operations, sees metrics and agents, and drains them.",
   );
 
 /** The pages for people. */

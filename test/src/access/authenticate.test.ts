@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Code } from "@connectrpc/connect";
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { authenticate } from "../../../src/access/authenticate.ts";
 import { accessSchema } from "../../../src/config/schema.ts";
 
@@ -59,11 +59,11 @@ describe("a JSON Web Token", () => {
   let fetches = 0;
   let jwks = "";
   let privateKey: CryptoKey;
+  let publicKey: CryptoKey;
 
   beforeAll(async () => {
-    const pair = await generateKeyPair("ES256");
-    privateKey = pair.privateKey;
-    served = [{ ...(await exportJWK(pair.publicKey)), kid: "one", alg: "ES256" }];
+    ({ privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true }));
+    served = [{ ...(await exportJWK(publicKey)), kid: "one", alg: "ES256" }];
     server = createServer((_request, response) => {
       fetches += 1;
       response.setHeader("content-type", "application/json").end(JSON.stringify({ keys: served }));
@@ -75,15 +75,23 @@ describe("a JSON Web Token", () => {
   });
   afterAll(() => server.close());
 
-  function token(claims: object, options: { kid?: string; key?: CryptoKey; expires?: string; aud?: string } = {}) {
-    const { aud = audience, expires = "5m", key = privateKey, kid = "one" } = options;
-    return new SignJWT({ ...claims })
+  interface TokenOptions {
+    readonly kid?: string;
+    readonly key?: CryptoKey;
+    readonly expires?: string | undefined;
+    readonly aud?: string;
+    readonly iss?: string;
+  }
+
+  function token(claims: object, options: TokenOptions = {}) {
+    const { aud = audience, iss = issuer, key = privateKey, kid = "one" } = options;
+    const { expires } = { expires: "5m", ...options };
+    const made = new SignJWT({ ...claims })
       .setProtectedHeader({ alg: "ES256", kid })
-      .setIssuer(issuer)
+      .setIssuer(iss)
       .setAudience(aud)
-      .setSubject("dev@example.com")
-      .setExpirationTime(expires)
-      .sign(key);
+      .setSubject("dev@example.com");
+    return (expires === undefined ? made : made.setExpirationTime(expires)).sign(key);
   }
 
   const access = () => accessSchema.parse({ jwt: [{ issuer, audience, jwks_url: jwks }], tokens: [], anonymous: {} });
@@ -100,7 +108,9 @@ describe("a JSON Web Token", () => {
 
   test.each([
     ["expired", { remex_roles: ["executor"] }, { expires: "-5m" }],
+    ["that never expires", { remex_roles: ["executor"] }, { expires: undefined }],
     ["for another audience", { remex_roles: ["executor"] }, { aud: "other" }],
+    ["of another issuer", { remex_roles: ["executor"] }, { iss: "https://other.example" }],
     ["without roles", {}, {}],
     ["with a role that is none", { remex_roles: ["root"] }, {}],
   ])("%s is UNAUTHENTICATED", async (_what, claims, options) => {
@@ -115,6 +125,51 @@ describe("a JSON Web Token", () => {
     const [, payload = ""] = forged.split(".");
     const none = `${Buffer.from('{"alg":"none"}').toString("base64url")}.${payload}.`;
     await expect(authenticate(access(), `Bearer ${none}`)).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+
+  test("signed with the public key as if it were a shared secret is UNAUTHENTICATED", async () => {
+    const secret = Buffer.from(JSON.stringify(served[0]));
+    const forged = await new SignJWT({ remex_roles: ["executor"] })
+      .setProtectedHeader({ alg: "HS256", kid: "one" })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setExpirationTime("5m")
+      .sign(secret);
+    await expect(authenticate(access(), `Bearer ${forged}`)).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+
+  test("signed by a key that the issuer has only now is good as soon as keys may be fetched again, and an old one is not", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    try {
+      const old = served;
+      const next = await generateKeyPair("ES256", { extractable: true });
+      const byNext = `Bearer ${await token({ remex_roles: ["executor"] }, { key: next.privateKey, kid: "two" })}`;
+      const byOld = `Bearer ${await token({ remex_roles: ["executor"] })}`;
+      await authenticate(access(), byOld);
+      served = [{ ...(await exportJWK(next.publicKey)), kid: "two", alg: "ES256" }];
+      const before = fetches;
+      await expect(authenticate(access(), byNext)).rejects.toMatchObject({ code: Code.Unauthenticated });
+      expect(fetches).toBe(before);
+      vi.setSystemTime(Date.now() + 31_000);
+      await expect(authenticate(access(), byNext)).resolves.toMatchObject({ authenticated: true });
+      expect(fetches).toBe(before + 1);
+      await expect(authenticate(access(), byOld)).rejects.toMatchObject({ code: Code.Unauthenticated });
+      served = old;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("of an issuer that is trusted for several audiences is taken for its own", async () => {
+    const several = accessSchema.parse({
+      jwt: [
+        // Keys are kept by their URL, and those of the test before are from the future.
+        { issuer, audience: "first", jwks_url: `${jwks}?several`, roles_claim: "none_of_this" },
+        { issuer, audience, jwks_url: `${jwks}?several` },
+      ],
+    });
+    const header = `Bearer ${await token({ remex_roles: ["cache-reader"] })}`;
+    await expect(authenticate(several, header)).resolves.toMatchObject({ authenticated: true });
   });
 
   test("of an issuer whose keys can't be fetched is UNAVAILABLE: it may be good", async () => {
