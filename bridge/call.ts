@@ -5,6 +5,7 @@ import type { Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import { describeError } from "../endpoint/describe-error.ts";
 import type { ClientCall } from "./client-call.ts";
+import { expectEnd } from "./expect-end.ts";
 import { FrameError, FrameScanner } from "./frames.ts";
 import { formatGrpcTimeout } from "./grpc-timeout.ts";
 import type { RequestSource } from "./held-request.ts";
@@ -128,7 +129,13 @@ function passResponse(call: ClientCall, response: UpstreamResponse, { upstream, 
   }
   const splitter = new TrailerSplitter(limits.maxTrailerBytes, head.kind === "frames" ? head.encoding : undefined);
   let isEmpty = true;
-  if (head.kind === "frames") call.begin(head.headers);
+  if (head.kind === "frames") {
+    call.begin(head.headers);
+  } else {
+    expectEnd(body, () => {
+      if (isEmpty) call.finish(head.trailers);
+    });
+  }
   body.once("data", () => {
     isEmpty = false;
     call.begin(head.headers);
@@ -138,7 +145,14 @@ function passResponse(call: ClientCall, response: UpstreamResponse, { upstream, 
   };
   body.on("data", (chunk: Buffer) => {
     try {
+      const hadTrailers = splitter.trailers !== undefined;
       call.write(splitter.push(chunk));
+      const { trailers } = splitter;
+      if (trailers !== undefined && !hadTrailers) {
+        expectEnd(body, () => {
+          call.finish(trailers);
+        });
+      }
     } catch (error) {
       call.finish(malformedResponse(upstream.endpoint, asFrameError(error)));
     }

@@ -1,7 +1,7 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Code } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "./grpc-timeout.ts";
-import { responseContentType } from "./metadata.ts";
+import { fitHeaders, responseContentType } from "./metadata.ts";
 import { resetLater, stopClient } from "./stop-client.ts";
 import { fitTrailers, statusTrailers, type Trailers, withPlainMessage } from "./trailers.ts";
 
@@ -119,10 +119,13 @@ export class ClientCall {
     this.#stream.resume();
   }
 
-  /** Sends the response's headers; those of a second attempt at the same call are dropped. */
+  /** Sends the response's headers, of which the metadata are left out where the client could not read so much; those of a second attempt at the same call are dropped. */
   begin(headers: OutgoingHttpHeaders): void {
     if (!this.isOver() && !this.#stream.headersSent) {
-      this.#stream.respond({ ...headers, ":status": 200 }, { waitForTrailers: true });
+      this.#stream.respond(
+        { ...fitHeaders(headers, this.#maxHeaderListBytes), ":status": 200 },
+        { waitForTrailers: true },
+      );
     }
   }
 
@@ -159,11 +162,7 @@ export class ClientCall {
       return;
     }
     clearTimeout(this.#deadlineTimer);
-    const announced = this.#stream.session?.remoteSettings.maxHeaderListSize ?? UNLIMITED;
-    this.#trailers = fitTrailers(
-      withPlainMessage(trailers),
-      announced === UNLIMITED ? UNANNOUNCED_HEADER_LIST_BYTES : announced,
-    );
+    this.#trailers = fitTrailers(withPlainMessage(trailers), this.#maxHeaderListBytes);
     if (this.#stream.headersSent) {
       this.#stream.end();
     } else {
@@ -179,6 +178,11 @@ export class ClientCall {
   /** Ends the call with a status of the bridge's own. */
   fail(code: Code, message: string): void {
     this.finish(statusTrailers(code, message));
+  }
+
+  get #maxHeaderListBytes(): number {
+    const announced = this.#stream.session?.remoteSettings.maxHeaderListSize ?? UNLIMITED;
+    return announced === UNLIMITED ? UNANNOUNCED_HEADER_LIST_BYTES : announced;
   }
 
   #passDeadline(timeoutMs: number): void {

@@ -32,8 +32,9 @@ const ABOUT_THE_BODY: ReadonlySet<string> = new Set([
   "grpc-accept-encoding",
 ]);
 
-export function isHopByHop(name: string): boolean {
-  return HOP_BY_HOP.has(name);
+/** Whether a header or trailer is about the call, and so is passed on. One about a body, among trailers, would break the response. */
+export function isAboutTheCall(name: string): boolean {
+  return !name.startsWith(":") && !HOP_BY_HOP.has(name) && !ABOUT_THE_BODY.has(name);
 }
 
 /** The content type of native gRPC; the group is the message format with its plus sign, or nothing. */
@@ -85,9 +86,25 @@ export function toGrpcResponse(headers: IncomingHttpHeaders): OutgoingHttpHeader
 export function passedOn(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
   const passed: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !name.startsWith(":") && !HOP_BY_HOP.has(name) && !ABOUT_THE_BODY.has(name)) {
+    if (value !== undefined && isAboutTheCall(name)) {
       passed[name] = value;
     }
   }
   return passed;
+}
+
+/** What a response's headers must have for its messages to be read. */
+const ESSENTIAL: ReadonlySet<string> = new Set(["content-type", "grpc-encoding"]);
+
+/**
+ * A response's headers for a client whose header list may be `maxHeaderListBytes` long (HTTP/2 counts 32 bytes beside each
+ * name and value): without the metadata where there are more. Clients end the whole connection over them, with every call.
+ */
+export function fitHeaders(headers: OutgoingHttpHeaders, maxHeaderListBytes: number): OutgoingHttpHeaders {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) {
+    for (const each of [value].flat()) bytes += name.length + String(each).length + 32;
+  }
+  if (bytes <= maxHeaderListBytes) return headers;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => ESSENTIAL.has(name)));
 }

@@ -8,6 +8,7 @@ import { describeError } from "../endpoint/describe-error.ts";
 import { type CallContext, sendRequest, startUpstreamCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
 import { ExecutionUpdates } from "./execution-updates.ts";
+import { expectEnd } from "./expect-end.ts";
 import { encodeFrame, FrameError } from "./frames.ts";
 import { pathOf } from "./method-path.ts";
 import { pause, resumePauseMs } from "./pause.ts";
@@ -102,6 +103,7 @@ async function passUpdates(
     }
     call.begin(head.headers);
     const chunks: AsyncIterable<Uint8Array> = response.body;
+    let ending = false;
     for await (const chunk of chunks) {
       for (const { bytes, name, done, code } of updates.push(chunk)) {
         if (done) onDone(code);
@@ -113,16 +115,27 @@ async function passUpdates(
         progress.lastUpdateMs = performance.now();
         silence.refresh();
       }
+      if (updates.trailers !== undefined && !ending) {
+        ending = true;
+        expectEnd(response.body, () => {
+          upstreamCall.abort();
+        });
+      }
     }
-    const end = updates.trailers ?? cutOff(endpoint, "no trailers");
-    return codeOf(end) === undefined && !progress.done ? cutOff(endpoint, "the operation is not done") : end;
+    return endWith(updates.trailers ?? cutOff(endpoint, "no trailers"), progress, endpoint);
   } catch (error) {
     if (error instanceof FrameError) {
       return malformedResponse(endpoint, error);
     }
+    // What it said counts, though the connection breaks after it.
+    if (updates.trailers !== undefined) return endWith(updates.trailers, progress, endpoint);
     const reason = describeError(error);
     return answered ? cutOff(endpoint, reason) : unreachable(endpoint, reason);
   } finally {
     clearTimeout(silence);
   }
+}
+
+function endWith(trailers: Trailers, { done }: Progress, endpoint: URL): Trailers {
+  return codeOf(trailers) === undefined && !done ? cutOff(endpoint, "the operation is not done") : trailers;
 }

@@ -1,7 +1,7 @@
 import { Code, encodeBinaryHeader } from "@connectrpc/connect";
 import { type Status, StatusSchema } from "../protos/gen/google/rpc/status_pb.ts";
 import { FrameError, TRAILERS_FLAG } from "./frames.ts";
-import { isHopByHop } from "./metadata.ts";
+import { isAboutTheCall } from "./metadata.ts";
 
 /**
  * The end of a call: `grpc-status`, perhaps `grpc-message` and `grpc-status-details-bin`, and custom trailers. Several
@@ -80,7 +80,7 @@ export function parseTrailers(payload: Uint8Array): Trailers {
       throw new FrameError("the trailer frame is not a block of header lines");
     }
     const key = name.toLowerCase();
-    if (isHopByHop(key)) {
+    if (!isAboutTheCall(key)) {
       continue;
     }
     const earlier = trailers[key];

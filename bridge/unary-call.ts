@@ -3,6 +3,7 @@ import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, 
 import { describeError } from "../endpoint/describe-error.ts";
 import { type CallContext, type Caller, startUpstreamCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
+import { expectEnd } from "./expect-end.ts";
 import { encodeFrame, FrameError, FrameReader, TRAILERS_FLAG } from "./frames.ts";
 import { pathOf } from "./method-path.ts";
 import { Repeats } from "./repeats.ts";
@@ -65,6 +66,9 @@ export async function readUnaryAnswer<O extends DescMessage>(
   let headers: OutgoingHttpHeaders | undefined;
   let message: MessageShape<O> | undefined;
   let trailers: Trailers | undefined;
+  const abort = (): void => {
+    upstreamCall.abort();
+  };
   const ended = (end: Trailers): UnaryAnswer<MessageShape<O>> => {
     const ok = codeOf(end) === undefined;
     return ok && message === undefined
@@ -79,7 +83,7 @@ export async function readUnaryAnswer<O extends DescMessage>(
     const response = await upstreamCall.response;
     const head = readResponseHead(response, endpoint);
     if (head.kind !== "frames") {
-      response.body.resume();
+      expectEnd(response.body.resume(), abort);
       return ended(head.trailers);
     }
     headers = head.headers;
@@ -89,6 +93,7 @@ export async function readUnaryAnswer<O extends DescMessage>(
         if (trailers !== undefined) throw new FrameError("a frame comes after the trailers");
         if ((frame.flags & TRAILERS_FLAG) !== 0) {
           trailers = readTrailerFrame(frame);
+          expectEnd(response.body, abort);
         } else if (message !== undefined || frame.flags !== 0) {
           throw new FrameError("it is not one uncompressed message");
         } else {

@@ -57,6 +57,9 @@ export function createHttp1Upstream(
       probe.on("error", () => {
         resolve(false);
       });
+      probe.once("close", () => {
+        resolve(false);
+      });
       probe.end();
       return promise;
     },
@@ -77,6 +80,10 @@ function startCall(request: http.ClientRequest): UpstreamCall {
     resolve({ httpStatus: response.statusCode ?? 0, headers: response.headers, body: response });
   });
   request.on("error", reject);
+  // An answer that would switch protocols ends the request without any error.
+  request.once("close", () => {
+    reject(new Error("the connection was closed without an answer"));
+  });
   // Headers travel with the first bytes of the body where those are at hand, and don't wait for them where not.
   setImmediate(() => {
     if (!request.headersSent && !request.destroyed) {

@@ -1,12 +1,22 @@
 import type { ServerResponse } from "node:http";
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { encodeFrame } from "../../bridge/frames.ts";
-import { ByteStream } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { pathOf } from "../../bridge/method-path.ts";
+import {
+  ActionCache,
+  ExecuteRequestSchema,
+  Execution,
+  GetActionResultRequestSchema,
+} from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { ByteStream, QueryWriteStatusRequestSchema } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { Health, HealthCheckResponse_ServingStatus } from "../../protos/gen/grpc/health/v1/health_pb.ts";
 import { startTestBridge } from "./bridges.ts";
 import { GRPC_WEB, OK_TRAILERS, startRawEndpoint, trailerFrame } from "./endpoints.ts";
 import { NativeClient } from "./native-client.ts";
+import { connect, endingOf as endingOfStream, open } from "./raw-client.ts";
 
 const { queryWriteStatus, read } = ByteStream.method;
 const EMPTY_MESSAGE = encodeFrame(new Uint8Array());
@@ -59,6 +69,72 @@ describe("a response without trailers is never OK", () => {
     expect(status.code).toBe(Code.Unavailable);
     expect(status.details).toMatch(/ended its response without a status/);
   });
+});
+
+describe("a status counts, though the response doesn't end after it", () => {
+  const statuses: [string, (response: ServerResponse) => unknown][] = [
+    ["in trailers", (response) => response.writeHead(200, GRPC_WEB).write(trailerFrame("grpc-status: 9\r\n"))],
+    [
+      "in the head",
+      (response) => {
+        response.writeHead(200, { ...GRPC_WEB, "grpc-status": "9" }).flushHeaders();
+      },
+    ],
+  ];
+  const methods = [
+    ["that is carried", QueryWriteStatusRequestSchema, queryWriteStatus],
+    ["that is looked into", GetActionResultRequestSchema, ActionCache.method.getActionResult],
+    ["that executes", ExecuteRequestSchema, Execution.method.execute],
+  ] as const;
+
+  const cases = methods.flatMap(([which, schema, method]) =>
+    statuses.map(([where, answer]) => [`${which}: ${where}`, { schema, method, answer }] as const),
+  );
+
+  test.each(cases)("of a call %s", async (_which, { schema, method, answer }) => {
+    const endpoint = await startRawEndpoint((request, response) => {
+      request.resume();
+      answer(response);
+    });
+    const session = connect((await startTestBridge(endpoint)).port);
+    const call = open(session, { ":path": pathOf(method) });
+    const { trailers } = await endingOfStream(call.end(encodeFrame(toBinary(schema, create(schema)))));
+    expect(trailers["grpc-status"]).toBe(String(Code.FailedPrecondition));
+  });
+});
+
+test("headers that are more than the client reads cost their metadata, and no other call", async () => {
+  const endpoint = await startRawEndpoint((_request, response) => {
+    const padding = Object.fromEntries([1, 2, 3].map((index) => [`x-pad-${index}`, "x".repeat(60_000)]));
+    response.writeHead(200, { ...GRPC_WEB, ...padding, "x-small": "a" });
+    response.end(Buffer.concat([EMPTY_MESSAGE, OK_TRAILERS]));
+  });
+  const session = connect((await startTestBridge(endpoint)).port);
+  for (let count = 0; count < 2; count += 1) {
+    const { headers, body, trailers } = await endingOfStream(
+      open(session, { ":path": pathOf(read) }).end(EMPTY_MESSAGE),
+    );
+    expect(trailers["grpc-status"]).toBe("0");
+    expect(headers["x-small"]).toBeUndefined();
+    expect(body).toHaveLength(5);
+  }
+});
+
+test("trailers that are about a body are not passed on", async () => {
+  const { status } = await endingOf((response) =>
+    response.writeHead(200, GRPC_WEB).end(trailerFrame("content-length: 5\r\ncontent-type: a/b\r\ngrpc-status: 9\r\n")),
+  );
+  expect(status.code).toBe(Code.FailedPrecondition);
+});
+
+test("a switch of protocols that nobody asked for is UNAVAILABLE, and no health", async () => {
+  const endpoint = await startRawEndpoint(({ socket }) => {
+    socket.end("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
+  });
+  const client = new NativeClient((await startTestBridge(endpoint)).port);
+  expect((await client.unary(queryWriteStatus, {})).status.code).toBe(Code.Unavailable);
+  const { messages } = await client.unary(Health.method.check, {});
+  expect(messages[0]?.status).toBe(HealthCheckResponse_ServingStatus.NOT_SERVING);
 });
 
 test("a response without anything is UNKNOWN", async () => {

@@ -1,5 +1,6 @@
 import type { Target } from "../target.ts";
 import { bridgeClients, bridgeServices } from "./bridge-clients.ts";
+import { bridgeEndpoint } from "./bridge-endpoint.ts";
 import { calls } from "./calls.ts";
 import { compressedBlobs } from "./compressed-blobs.ts";
 import { lyingAgents } from "./lying-agents.ts";
@@ -16,4 +17,5 @@ export const WORKER_TARGETS: readonly Target[] = [
   slowBodies,
   bridgeClients,
   bridgeServices,
+  bridgeEndpoint,
 ];

@@ -13,11 +13,11 @@ import {
 import { ByteStream } from "../../../protos/gen/google/bytestream/bytestream_pb.ts";
 import { Health } from "../../../protos/gen/grpc/health/v1/health_pb.ts";
 import type { Random } from "../../durable-objects/scheduler/simulation/random.ts";
-import { codeName } from "../answer.ts";
 import { corrupt } from "../generators/corruptions.ts";
 import { brokenFrames, envelope } from "../generators/envelopes.ts";
 import { hostileBinary } from "../generators/hostile-messages.ts";
 import { hostileString } from "../generators/hostile-values.ts";
+import { callNatively } from "../native-call.ts";
 import { checkAnswer, REFUSALS } from "../oracle.ts";
 import type { Target } from "../target.ts";
 import { Violation } from "../violation.ts";
@@ -33,7 +33,6 @@ const CARRIED: Called = {
 const OWN: Called = { methods: LOCAL_SERVICES.flatMap(({ methods }) => methods), unended: "UNAVAILABLE" };
 
 const CALLS_OF_A_CASE = 40;
-const PATIENCE_MS = 60_000;
 
 /** What the bridge may say besides: it can't know what a frame of unknown compression holds. */
 const BRIDGE_REFUSALS = new Set([...REFUSALS, "INTERNAL"]);
@@ -73,7 +72,7 @@ async function attackBridge(
   session.on("error", () => undefined);
   try {
     for (let count = 0; count < CALLS_OF_A_CASE; count += 1) await call(session);
-    const answer = await send(session, `/${Capabilities.typeName}/GetCapabilities`, {}, goodMessage());
+    const answer = await callNatively(session, `/${Capabilities.typeName}/GetCapabilities`, {}, goodMessage());
     if (answer.code !== "OK")
       throw new Violation(`an honest call after them ended with ${answer.code}: ${answer.text}`);
   } finally {
@@ -112,7 +111,7 @@ async function hostileCall(random: Random, session: ClientHttp2Session, { method
   // A Watch has no other end.
   if (path === pathOf(Health.method.watch)) headers["grpc-timeout"] = "50m";
   const ends = unended === undefined || random.chance(0.8);
-  const answer = await send(session, path, headers, body, ends);
+  const answer = await callNatively(session, path, headers, body, ends);
   const allowed = new Set(broken || headers["grpc-encoding"] !== undefined ? BRIDGE_REFUSALS : REFUSALS);
   if (headers["grpc-timeout"] !== undefined) allowed.add("DEADLINE_EXCEEDED");
   if (!ends) allowed.add(unended);
@@ -121,46 +120,4 @@ async function hostileCall(random: Random, session: ClientHttp2Session, { method
     allowed,
     `${path} ${JSON.stringify(headers)} ${Buffer.from(body.subarray(0, 60)).toString("hex")}`,
   );
-}
-
-/** @throws Violation if the call is reset, or has no status */
-function send(
-  session: ClientHttp2Session,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-  body: Uint8Array,
-  ends = true,
-): Promise<{ httpStatus: number; code: string; text: string }> {
-  return new Promise((resolve, reject) => {
-    const stream = session.request({
-      ":method": "POST",
-      ":path": path,
-      "content-type": "application/grpc",
-      te: "trailers",
-      ...headers,
-    });
-    let ending: http2.IncomingHttpHeaders = {};
-    const timer = setTimeout(() => {
-      stream.close();
-      reject(new Violation(`${path}: no end within ${PATIENCE_MS / 1000} s`));
-    }, PATIENCE_MS);
-    stream.on("response", (received: http2.IncomingHttpHeaders) => (ending = received));
-    stream.on("trailers", (received: http2.IncomingHttpHeaders) => (ending = received));
-    stream.on("end", () => {
-      stream.close();
-    });
-    stream.on("error", (error: Error) => {
-      clearTimeout(timer);
-      reject(new Violation(`${path}: ${error.message}`));
-    });
-    stream.on("close", () => {
-      clearTimeout(timer);
-      const { "grpc-message": text, "grpc-status": status } = ending;
-      if (typeof status !== "string") reject(new Violation(`${path}: the call ended without a status`));
-      else resolve({ httpStatus: 200, code: codeName(Number(status)), text: typeof text === "string" ? text : "" });
-    });
-    stream.resume();
-    if (ends) stream.end(body);
-    else stream.write(body);
-  });
 }
