@@ -145,6 +145,30 @@ describe("an operation's page", () => {
     await vi.waitFor(cancelled, { timeout: 20_000 });
   });
 
+  test("says what goes before it, or what it lacks, where there are agents", async () => {
+    const agent = await instance.connect("only-one");
+    const started = async (target: string, properties: Record<string, string> = {}) => {
+      const stream = await executeBuilt(instance.clients, { ...compile(target), properties });
+      return { stream, ...(await stream.until(Stage.QUEUED)) };
+    };
+    const running = await executeBuilt(instance.clients, compile("//app:running"));
+    const { leaseId } = await agent.next("lease");
+    const [next, last, lacking] = [
+      await started("//app:next"),
+      await started("//app:last"),
+      await started("//app:lacking", { OSFamily: "plan9" }),
+    ];
+    const why = async ({ name }: { readonly name: string }) => said((await get(pathOf(name))).text);
+    const busy = "The agent that could run it is busy (1 action for this platform under way).";
+    expect(await why(next)).toContain(`It is next. ${busy}`);
+    expect(await why(last)).toContain(`1 action for the same platform goes before it. ${busy}`);
+    expect(await why(lacking)).toMatch(/Nobody can run it: .*OSFamily.*plan9/);
+    for (const { name } of [next, last, lacking]) await instance.clients.operations.cancelOperation({ name });
+    agent.complete(leaseId);
+    await running.response();
+    await agent.leave();
+  });
+
   test("shows output as it is written, to scripts in pieces of a page", async () => {
     const agent = await instance.connect("writer");
     const stream = await executeBuilt(instance.clients, compile("//app:live"));
@@ -262,6 +286,30 @@ describe("a build's page", () => {
 });
 
 describe("agents", () => {
+  test("are shown with what they have and use", async () => {
+    const agent = await instance.connect("laden", {
+      maxActions: 3,
+      platform: { properties: [{ name: "cpu_count", value: "8" }] },
+      cache: { bytes: 3n << 20n, maxBytes: 10n << 30n, files: 17n },
+    });
+    const stream = await executeBuilt(instance.clients, {
+      ...compile("//app:laden"),
+      properties: { cpu_count: "2" },
+    });
+    const { name } = await stream.until(Stage.EXECUTING);
+    const { leaseId } = await agent.next("lease");
+    const { text } = await get("/ui/main/agents");
+    expect(said(text)).toContain("Actions 1 of 3");
+    expect(said(text)).toContain("cpu_count 2 of 8");
+    expect(said(text)).toContain("Cache 3.0 MiB of 10.0 GiB");
+    expect(said(text)).toContain("17 files in its cache");
+    expect(said(text)).toContain("cpu_count=8");
+    expect(text).toContain(`href="${pathOf(name)}"`);
+    agent.complete(leaseId);
+    await stream.response();
+    await agent.leave();
+  });
+
   test("are drained from their page, by a form of this very site alone", async () => {
     const agent = await instance.connect("drained", { version: "9.8.7" });
     const { text } = await get("/ui/main/agents");
