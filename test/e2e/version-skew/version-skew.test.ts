@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
 import { blobOf, prepareAction } from "../action.ts";
 import { type Clients, clientsOver, execute, INSTANCE, stageOf, toTheEnd, upload } from "../clients.ts";
 import { Gate } from "../gate.ts";
@@ -63,6 +65,14 @@ describe.skipIf(LACKING !== "")(`the previous version and this one${LACKING}`, (
     expect(missingBlobDigests).toEqual(digests.slice(1));
   });
 
+  it("tell visitors whatever the old objects can answer, and of the rest that a deploy is under way", async () => {
+    const worker = await MixedWorker.start(version("present"), version("previous"), await temporaryDirectory());
+    onTestFinished(() => worker.stop());
+    for (const { path, response } of await visit(worker.url)) {
+      if (response.status >= 500) await expectDeploy(path, response);
+    }
+  });
+
   it.each<{ from: Version["name"]; to: Version["name"] }>([
     { from: "previous", to: "present" },
     { from: "present", to: "previous" },
@@ -105,6 +115,72 @@ describe.skipIf(LACKING !== "")(`the previous version and this one${LACKING}`, (
     },
   );
 });
+
+describe("a Worker that asks objects for what their version doesn't have", () => {
+  async function start(): Promise<MixedWorker> {
+    const objects = { name: "previous", worker: OBJECTS_WITHOUT_METHODS, program: "" } as const;
+    const worker = await MixedWorker.start(await presentVersion(), objects, await temporaryDirectory());
+    onTestFinished(() => worker.stop());
+    return worker;
+  }
+
+  it("says on pages and routes that a deploy is under way", async () => {
+    const worker = await start();
+    for (const { path, response } of await visit(worker.url)) {
+      if (path !== "/metrics" || response.status !== 200) await expectDeploy(path, response);
+    }
+  });
+
+  it("is UNAVAILABLE to clients, who try again", async () => {
+    const worker = await start();
+    const { cas, actionCache, operations } = clientsOver(
+      createGrpcWebTransport({ baseUrl: worker.url, ...CONNECTION_PER_CALL }),
+    );
+    const digest = blobOf(randomBytes(16)).digest;
+    const calls = [
+      () => cas.findMissingBlobs({ instanceName: INSTANCE, blobDigests: [digest] }),
+      () => actionCache.getActionResult({ instanceName: INSTANCE, actionDigest: digest }),
+      () => operations.getOperation({ name: `${INSTANCE}/operations/0/${OPERATION_ID}` }),
+    ];
+    for (const call of calls) await expect(call()).rejects.toThrow(/^\[unavailable\] a deploy is under way/);
+  });
+});
+
+/** Objects of which the Worker can ask nothing. */
+const OBJECTS_WITHOUT_METHODS = `
+  import { DurableObject } from "cloudflare:workers";
+  export class Instance extends DurableObject {}
+  export class CacheShard extends DurableObject {}
+  export default { fetch: () => new Response() };
+`;
+
+/** Nobody's. */
+const OPERATION_ID = "00000000-0000-4000-8000-000000000000";
+
+/** What people and programs see of an endpoint that asks its objects. */
+async function visit(url: string): Promise<{ path: string; response: Response }[]> {
+  const hash = "0".repeat(64);
+  const paths = [
+    "/",
+    `/ui/${INSTANCE}`,
+    `/ui/${INSTANCE}/agents`,
+    `/ui/${INSTANCE}/operations/0/${OPERATION_ID}`,
+    `/ui/${INSTANCE}/invocations/none`,
+    `/ui/${INSTANCE}/actions/sha256/${hash}/1`,
+    `/${INSTANCE}/cas/${hash}`,
+    `/${INSTANCE}/ac/${hash}`,
+    `/v1/instances/${INSTANCE}/demand`,
+    "/metrics",
+    "/readyz",
+  ];
+  return Promise.all(paths.map(async (path) => ({ path, response: await fetch(url + path) })));
+}
+
+async function expectDeploy(path: string, response: Response): Promise<void> {
+  const seen = { path, status: response.status, retryAfter: response.headers.get("retry-after") };
+  expect(seen).toEqual({ path, status: 503, retryAfter: "60" });
+  expect(await response.text()).toMatch(/a deploy is under way.*try again in a minute/i);
+}
 
 /** An agent, and what it runs, for as long as the test. */
 async function startAgent({ program }: Version, endpoint: string, workDirectory: string, ...flags: string[]) {

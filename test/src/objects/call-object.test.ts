@@ -51,6 +51,16 @@ test("an overloaded object is not asked again", async () => {
   expect(outcome).toMatchObject({ code: Code.Unavailable, details: [{ desc: RetryInfoSchema }] });
 });
 
+test("an object of a version that has no such method is unavailable until the deploy has reached it", async () => {
+  const { outcome, stubs } = await call(
+    new TypeError('The RPC receiver does not implement the method "overview".'),
+    "a",
+  );
+  expect(stubs).toBe(1);
+  expect(outcome).toMatchObject({ code: Code.Unavailable, details: [{ desc: RetryInfoSchema }] });
+  expect(String(outcome)).toContain("a deploy is under way");
+});
+
 test("an error of its own is passed on at once", async () => {
   const error = new Error("a fault");
   expect(await call(error, "answer")).toEqual({ outcome: error, stubs: 1 });
