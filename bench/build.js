@@ -11,6 +11,8 @@ await Promise.all([
     ...shared,
     entryPoints: {
       bench: "bench/bench.ts",
+      "big-blob": "bench/big-blob/main.ts",
+      "isolate-memory": "bench/isolate-memory/main.ts",
       "local-spawn": "bench/baselines/local-spawn-process.ts",
       remex: "cli/remex.ts",
       // Forked by the agent, which looks for it beside itself.

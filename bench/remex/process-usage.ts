@@ -27,9 +27,9 @@ export function descendantsCpuMs(pid: number): number | undefined {
   return ofChildren.reduce((sum, ms) => sum + ms, stat.endedChildrenCpuMs);
 }
 
-/** The children of this process that bear `name`. */
-export function childrenNamed(name: string): number[] {
-  return childrenOf(process.pid)
+/** The children of a process, of this one if no other is named, that bear `name`. */
+export function childrenNamed(name: string, parent: number = process.pid): number[] {
+  return childrenOf(parent)
     .filter((child) => child.name === name)
     .map(({ pid }) => pid);
 }

@@ -11,7 +11,7 @@ export interface WorkerdOptions {
   /** The Worker's bindings, as Miniflare takes them. */
   readonly worker: {
     readonly bindings?: Record<string, string | number>;
-    readonly durableObjects?: Record<string, { readonly className: string; readonly useSQLite: true }>;
+    readonly durableObjects?: Record<string, { readonly className: string; readonly useSQLite: boolean }>;
     readonly r2Buckets?: Record<string, string>;
   };
   /** Lets the inspector in, so that it can be profiled; it is slower then. */

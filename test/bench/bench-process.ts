@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
 /** Under dist/, so that what it imports is found; beside the one that `npm run bench` makes, so as not to disturb it. */
-const BUNDLES = "dist/bench-test";
+export const BUNDLES = "dist/bench-test";
 
 export interface BenchRun {
   readonly exitCode: number;
