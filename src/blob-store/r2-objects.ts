@@ -8,7 +8,9 @@ import { log } from "../log.ts";
 import type { BlobRange } from "./blob-store.ts";
 import type { ObjectReads } from "./object-reads.ts";
 import { SourceEndedError } from "../bytes/fixed-length.ts";
+import { joinStretches } from "./join-stretches.ts";
 import { formatObjectKey, objectKeyPrefix, parseObjectKey } from "./object-key.ts";
+import { stretchesOf, type Stretch } from "./stretches.ts";
 
 /** R2's own codes, which end the messages of its errors in parentheses. */
 const CHECKSUM_MISMATCH = "(10037)";
@@ -45,8 +47,24 @@ export class R2Objects implements ObjectReads {
   }
 
   async get(digest: Digest, uploadId: string, range?: BlobRange): Promise<ReadableStream<Uint8Array> | undefined> {
+    const stretches = stretchesOf(toR2Range(range, digest));
+    const [firstStretch] = stretches;
+    const first = firstStretch && (await this.#getStretch(digest, uploadId, firstStretch));
+    if (first === undefined || stretches.length === 1) return first;
+    return joinStretches(first, stretches, async (stretch) => {
+      const next = await this.#getStretch(digest, uploadId, stretch);
+      if (next !== undefined) return next;
+      throw unavailableError(`blob ${digestKey(digest)} went while it was read; try again`, RETRY_AFTER_MS);
+    });
+  }
+
+  async #getStretch(
+    digest: Digest,
+    uploadId: string,
+    stretch: Stretch,
+  ): Promise<ReadableStream<Uint8Array> | undefined> {
     const key = this.#key(digest, uploadId);
-    const options = range === undefined ? undefined : { range: toR2Range(range, digest) };
+    const options = stretch.length === digest.sizeBytes ? undefined : { range: { ...stretch } };
     const object = await this.#ask("get", digest, () => this.#bucket.get(key, options));
     if (object === null || object.size === digest.sizeBytes) return object?.body;
     log.error({ key, sizeBytes: object.size }, "an object has another size than its blob, and counts as gone");
@@ -176,6 +194,7 @@ export class R2Objects implements ObjectReads {
   }
 }
 
-function toR2Range({ offsetBytes, limitBytes }: BlobRange, { sizeBytes }: Digest): R2Range {
-  return { offset: offsetBytes, length: Math.min(limitBytes ?? Infinity, sizeBytes - offsetBytes) };
+function toR2Range(range: BlobRange | undefined, { sizeBytes }: Digest): Stretch {
+  const { offsetBytes, limitBytes = Infinity } = range ?? { offsetBytes: 0 };
+  return { offset: offsetBytes, length: Math.min(limitBytes, sizeBytes - offsetBytes) };
 }

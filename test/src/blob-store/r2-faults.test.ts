@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { Code } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { STRETCH_BYTES } from "../../../src/blob-store/stretches.ts";
 import { RetryInfoSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
 import { configOf, MIB, StoreFixture, uploadName } from "../../durable-objects/cache-shard/store-fixture.ts";
 import { startFaultyWorker, type FaultyWorker } from "../../faults/crash-points.ts";
-import { connectClients, digestOf, refusalOf } from "../clients.ts";
+import { collect, connectClients, digestOf, refusalOf } from "../clients.ts";
 
 const PART_BYTES = 8 * MIB;
 const instanceName = "main";
@@ -129,6 +130,24 @@ describe.each(["fail-before", "cut-body", "break-body"] as const)("a read of R2 
     expect(await store.write(resourceName, blob, { offsetBytes: PART_BYTES })).toBe(blob.length);
     expect((await store.read(blob)).equals(blob)).toBe(true);
   });
+});
+
+test("a large object is read stretch by stretch, and one that goes wrong breaks the read off", async () => {
+  const bytes = randomBytes(STRETCH_BYTES + MIB);
+  await store.write(uploadName(bytes), bytes);
+  const { byteStream } = connectClients(worker.url);
+  const resourceName = `main/blobs/${digestOf(bytes).hash}/${bytes.length}`;
+  for (const effect of ["fail-before", "cut-body", "break-body"] as const) {
+    await worker.plan({ at: 2, effect, of: ["R2 get"] });
+    await unavailable(store.read(bytes), effect);
+    expect((await worker.report()).calls).toHaveLength(2);
+  }
+  expect((await store.read(bytes)).equals(bytes)).toBe(true);
+  const range = { readOffset: BigInt(STRETCH_BYTES - 10), readLimit: 20n };
+  const messages = await collect(byteStream.read({ resourceName, ...range }));
+  expect(Buffer.concat(messages.map(({ data }) => data))).toEqual(
+    bytes.subarray(STRETCH_BYTES - 10, STRETCH_BYTES + 10),
+  );
 });
 
 test("an object of another size than its blob counts as gone", async () => {
