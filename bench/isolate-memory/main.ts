@@ -60,17 +60,17 @@ async function run(): Promise<void> {
     print(`at rest: ${text(idle)}`);
     const outcomes = new Map<string, number>();
     const startMs = performance.now();
-    let over = false;
+    const over = new AbortController();
     const all = Promise.all(
       Array.from({ length: uploads }, async () => {
         const outcome = await writeStream(caller, "main", blobs.streamed(bytes)).then(() => "stored", said);
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       }),
     ).finally(() => {
-      over = true;
+      over.abort();
     });
     const peak = { live: 0, withGarbage: 0 };
-    while (!over) {
+    while (!over.signal.aborted) {
       peak.withGarbage = Math.max(peak.withGarbage, await held(inspector));
       peak.live = Math.max(peak.live, await heldAtLeast(inspector));
       await setTimeout(SAMPLE_MS);

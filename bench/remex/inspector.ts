@@ -4,7 +4,7 @@ import { z } from "zod";
 
 const answerSchema = z.object({
   id: z.number().optional(),
-  result: z.unknown(),
+  result: z.unknown().optional(),
   error: z.object({ message: z.string() }).optional(),
 });
 type Answer = z.infer<typeof answerSchema>;
