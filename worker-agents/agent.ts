@@ -139,6 +139,9 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       capacity.release(leaseId);
       links.share(link);
     },
+    onBusy: (link) => {
+      links.wait(link);
+    },
     maxMessageBytes: limits.maxMessageBytes,
     progressDelayMs: limits.progressDelayMs,
     logger,

@@ -15,7 +15,7 @@ import {
 import type { SchedulerConfig } from "../../src/config/schema.ts";
 import { log } from "../../src/log.ts";
 import type { Happening, LeasePhase } from "../scheduler/events.ts";
-import type { PlatformRules } from "../scheduler/platform.ts";
+import { minimumNames, type PlatformRules } from "../scheduler/platform.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { AgentSnapshot } from "../scheduler/snapshot.ts";
 import { agentCapacity, agentDescription, agentName, refuseHello } from "./agent-description.ts";
@@ -196,6 +196,7 @@ export class AgentConversations {
         heartbeatInterval: durationFromMs(workerTimeoutMs / HEARTBEATS_PER_WORKER_TIMEOUT),
         workerTimeout: durationFromMs(workerTimeoutMs),
         shardCount: config.shards,
+        minimumProperties: { names: minimumNames(rules) },
       },
     });
     step({ type: "agent_connected", agent: agentDescription(hello, rules), leaseIds: hello.leaseIds });

@@ -7,6 +7,11 @@ export interface PlatformRules {
   readonly unlisted: "exact" | "ignore" | "reject";
 }
 
+/** The properties of which running actions use up what an agent has. */
+export function minimumNames({ kinds }: PlatformRules): string[] {
+  return [...kinds].flatMap(([name, kind]) => (kind === "minimum" ? [name] : []));
+}
+
 /** A platform property, as in REAPI's Platform.Property. A name may come several times with different values. */
 export interface PlatformProperty {
   readonly name: string;

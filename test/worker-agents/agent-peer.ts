@@ -10,6 +10,7 @@ import {
   AgentMessageSchema,
   InstanceMessageSchema,
   type AgentMessage,
+  type Capacity,
   type Hello,
   type LeaseProgress,
   type LeaseProgress_Phase,
@@ -26,6 +27,8 @@ export class AgentPeer {
   /** Of each upgrade. */
   readonly upgrades: IncomingMessage[] = [];
   heartbeatIntervalMs = 60_000;
+  /** What Welcome says that actions use up. */
+  minimumProperties: readonly string[] = ["cpu_count", "memory_kb"];
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #connections = new Queue<AgentConnection>();
@@ -63,7 +66,7 @@ export class AgentPeer {
   /** The next socket, after its Hello has been answered. */
   async welcomed(): Promise<{ readonly connection: AgentConnection; readonly hello: Hello }> {
     const connection = await this.connection();
-    return { connection, hello: await connection.welcome(this.heartbeatIntervalMs) };
+    return { connection, hello: await connection.welcome(this.heartbeatIntervalMs, this.minimumProperties) };
   }
 
   async close(): Promise<void> {
@@ -102,9 +105,15 @@ export class AgentConnection {
     this.closed = new Promise((resolve) => socket.on("close", resolve));
   }
 
-  async welcome(heartbeatIntervalMs = 60_000): Promise<Hello> {
+  async welcome(heartbeatIntervalMs = 60_000, minimums: readonly string[] = []): Promise<Hello> {
     const hello = await this.#next("hello");
-    this.send({ case: "welcome", value: { heartbeatInterval: durationFromMs(heartbeatIntervalMs) } });
+    this.send({
+      case: "welcome",
+      value: {
+        heartbeatInterval: durationFromMs(heartbeatIntervalMs),
+        minimumProperties: { names: [...minimums] },
+      },
+    });
     return hello.value;
   }
 
@@ -125,6 +134,11 @@ export class AgentConnection {
       const { value } = await this.#next("progress");
       if (value.phase === phase) return value;
     }
+  }
+
+  /** The next word of how much of the agent may be used. */
+  async capacity(): Promise<Capacity> {
+    return (await this.#next("capacity")).value;
   }
 
   async drain(): Promise<void> {

@@ -27,8 +27,10 @@ export interface HeldLeasesOptions {
   readonly execute: (lease: Lease, onPhase: OnPhase, signal: AbortSignal) => Promise<LeaseResult>;
   /** Whether there is room for the lease; if so, it is taken until `onEnd`. */
   readonly admit: (lease: Lease, link: Link) => boolean;
-  /** The lease runs no more, or never did for want of room. */
+  /** The lease runs no more. */
   readonly onEnd: (leaseId: string, link: Link) => void;
+  /** A lease was sent back for want of room: its shard gives none until it is told that there is some. */
+  readonly onBusy: (link: Link) => void;
   readonly maxMessageBytes: number;
   readonly progressDelayMs: number;
   readonly logger: Logger;
@@ -83,8 +85,8 @@ export class HeldLeases {
     const fresh: HeldLease = { link, interrupt: new AbortController() };
     this.#leases.set(leaseId, fresh);
     if (!this.#options.admit(lease, link)) {
-      this.#options.onEnd(leaseId, link);
       this.#end(fresh, encodeResult(busy(leaseId)));
+      this.#options.onBusy(link);
       return;
     }
     if (this.#refusal !== undefined) fresh.interrupt.abort(this.#refusal);

@@ -29,6 +29,7 @@ export class ShardLinks {
   readonly #links: Link[] = [];
   readonly #connections: Connection[] = [];
   readonly #runs: Promise<void>[] = [];
+  readonly #waiting = new Set<Link>();
   #signal: AbortSignal | undefined;
 
   constructor(options: ShardLinksOptions) {
@@ -58,7 +59,12 @@ export class ShardLinks {
 
   /** A lease of `changed` has begun or ended: the other shards have more or less of the agent. */
   share(changed: Link): void {
-    for (const link of this.#links) if (link !== changed) this.#grant(link);
+    for (const link of this.#links) if (link !== changed || this.#waiting.has(link)) this.#grant(link);
+  }
+
+  /** The shard was told that the agent is full, and gives it nothing until it hears otherwise. */
+  wait(link: Link): void {
+    this.#waiting.add(link);
   }
 
   #open(shard: number): void {
@@ -74,6 +80,8 @@ export class ShardLinks {
       leaseIds: () => leases.idsOf(link),
       onWelcome: (welcome) => {
         this.#openOthers(welcome);
+        this.#waiting.delete(link);
+        if (welcome.minimumProperties !== undefined) this.#options.capacity.useUp(welcome.minimumProperties.names);
         if (this.#links.length > 1) this.#grant(link);
         leases.sendAll(link);
         onWelcome(link);
@@ -92,6 +100,7 @@ export class ShardLinks {
   }
 
   #grant(link: Link): void {
+    this.#waiting.delete(link);
     const { maxActions, minimums } = this.#options.capacity.grant(link.shard);
     send(link, { case: "capacity", value: { maxActions, minimums: [...minimums] } });
   }

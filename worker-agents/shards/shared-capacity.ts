@@ -18,23 +18,36 @@ interface Use {
  */
 export class SharedCapacity {
   readonly #maxActions: number;
-  readonly #totals = new Map<string, number>();
+  /** Of the properties that are numbers. */
+  readonly #numbers: ReadonlyMap<string, number>;
+  /** Of what is used up by actions. */
+  #totals: ReadonlyMap<string, number>;
   readonly #uses = new Map<string, Use>();
 
   /**
    * @param maxActions 0 for as many as the properties allow
-   * @param properties those with numbers for values are taken for resources: which of them really are, each shard's
-   * scheduler knows, and looks at no others
+   * @param properties until `useUp` says more, those with numbers for values are taken for what actions use up
    */
   constructor(maxActions: number, properties: readonly PlatformProperty[]) {
     this.#maxActions = maxActions;
+    const totals = new Map<string, number>();
     for (const { name, value } of properties) {
       const amount = amountOf(value);
-      if (amount !== undefined) this.#totals.set(name, Math.max(amount, this.#totals.get(name) ?? 0));
+      if (amount !== undefined) totals.set(name, Math.max(amount, totals.get(name) ?? 0));
     }
+    this.#numbers = totals;
+    this.#totals = totals;
   }
 
-  /** Whether there is room for a lease of `shard` beside all that runs; if so, it is taken. */
+  /** Running actions use up the properties of these names, and no others: a version is a number, too. */
+  useUp(names: readonly string[]): void {
+    this.#totals = new Map([...this.#numbers].filter(([name]) => names.includes(name)));
+  }
+
+  /**
+   * Whether there is room for a lease of `shard` beside all that runs; if so, it is taken. Beside nothing there is: it is
+   * the scheduler that knows what the agent can do, and to turn down what is then offered again would go on for ever.
+   */
   admit(leaseId: string, shard: number, asked: readonly PlatformProperty[]): boolean {
     if (this.#maxActions > 0 && this.#uses.size >= this.#maxActions) return false;
     const amounts = new Map<string, number>();
@@ -42,7 +55,7 @@ export class SharedCapacity {
       const amount = this.#totals.has(name) ? amountOf(value) : undefined;
       if (amount !== undefined) amounts.set(name, Math.max(amount, amounts.get(name) ?? 0));
     }
-    for (const [name, amount] of amounts) {
+    for (const [name, amount] of this.#uses.size === 0 ? [] : amounts) {
       if (amount > (this.#totals.get(name) ?? 0) - this.#used(name)) return false;
     }
     this.#uses.set(leaseId, { shard, amounts });

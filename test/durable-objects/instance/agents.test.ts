@@ -6,6 +6,18 @@ import { ScriptedAgent } from "./scripted-agent.ts";
 
 const instance = useInstance({});
 
+test("an agent is told what actions use up of it, and how it is to be heard of", async () => {
+  const agent = await ScriptedAgent.open(instance.worker.url, "told");
+  agent.send({ case: "hello", value: { agentId: agent.id, maxActions: 1 } });
+  await expect(agent.next("welcome")).resolves.toMatchObject({
+    minimumProperties: { names: ["cpu_count"] },
+    workerTimeout: { seconds: 60n },
+    heartbeatInterval: { seconds: 15n },
+    shardCount: 1,
+  });
+  await agent.close();
+});
+
 test("an agent that reconnects keeps its lease", async () => {
   const before = await instance.connect("reconnect");
   const stream = await instance.execute();

@@ -23,6 +23,24 @@ test("without a limit on actions the properties alone decide", () => {
   expect(capacity.grant(0)).toEqual({ maxActions: -1, minimums: cpus("0.5") });
 });
 
+test("only what actions use up is counted: a version is a number, too", () => {
+  const offered = [...cpus(8), { name: "ubuntu", value: "22.04" }];
+  const asked = [...cpus(1), { name: "ubuntu", value: "22.04" }];
+  const capacity = new SharedCapacity(8, offered);
+  capacity.useUp(["cpu_count", "gpus"]);
+  for (let lease = 0; lease < 8; lease++) expect(capacity.admit(String(lease), 0, asked)).toBe(true);
+  expect(capacity.grant(1)).toEqual({ maxActions: 0, minimums: cpus(0) });
+  // A later configuration may have it otherwise.
+  capacity.useUp(["ubuntu"]);
+  expect(capacity.grant(1).minimums.map(({ name }) => name)).toEqual(["ubuntu"]);
+});
+
+test("beside nothing there is room for whatever is asked", () => {
+  const capacity = new SharedCapacity(1, cpus(2));
+  expect(capacity.admit("a", 0, cpus(3))).toBe(true);
+  expect(capacity.admit("b", 0, [])).toBe(false);
+});
+
 test("whatever shards ask for at once, the agent is never used beyond what it has", () => {
   const step = fc.record({
     shard: fc.nat(3),

@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file remex/agent/v1/agent.proto.
  */
 export const file_remex_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiqAIKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSAASLQoGb3V0cHV0GAUgASgLMhsucmVtZXguYWdlbnQudjEuT3V0cHV0Q2h1bmtIABIsCghjYXBhY2l0eRgGIAEoCzIYLnJlbWV4LmFnZW50LnYxLkNhcGFjaXR5SABCCQoHbWVzc2FnZSLJAgoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SAASNwoOb3V0cHV0X3JlcXVlc3QYBSABKAsyHS5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0SAASLQoFZHJhaW4YBiABKAsyHC5yZW1leC5hZ2VudC52MS5EcmFpblJlcXVlc3RIAEIJCgdtZXNzYWdlIrsCCgVIZWxsbxIQCghhZ2VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSOwoIcGxhdGZvcm0YBCABKAsyKS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtEhMKC21heF9hY3Rpb25zGAUgASgFEhEKCWxlYXNlX2lkcxgGIAMoCRJDChJjYWNoZWRfaW5wdXRfcm9vdHMYByADKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIQCghkcmFpbmluZxgIIAEoCBIaChJyZXBsYWNlZF9hZ2VudF9pZHMYCSADKAkSKQoFY2FjaGUYCiABKAsyGi5yZW1leC5hZ2VudC52MS5DYWNoZVVzYWdlIj0KCkNhY2hlVXNhZ2USDQoFZmlsZXMYASABKAMSDQoFYnl0ZXMYAiABKAMSEQoJbWF4X2J5dGVzGAMgASgDIogBCgdXZWxjb21lEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg53b3JrZXJfdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzaGFyZF9jb3VudBgDIAEoBSKdAwoFTGVhc2USEAoIbGVhc2VfaWQYASABKAkSFQoNaW5zdGFuY2VfbmFtZRgCIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAyABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYBCABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBSABKAwSDwoHY29tbWFuZBgGIAEoDBIqCgd0aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB2F0dGVtcHQYCCABKAUSNAoQcXVldWVkX3RpbWVzdGFtcBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLdHJhY2VwYXJlbnQYCiABKAkSFgoOb3BlcmF0aW9uX25hbWUYCyABKAkSGgoSdG9vbF9pbnZvY2F0aW9uX2lkGAwgASgJIo0CCg1MZWFzZVByb2dyZXNzEhAKCGxlYXNlX2lkGAEgASgJEjIKBXBoYXNlGAIgASgOMiMucmVtZXguYWdlbnQudjEuTGVhc2VQcm9ncmVzcy5QaGFzZRJJCghtZXRhZGF0YRgDIAEoCzI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRXhlY3V0ZWRBY3Rpb25NZXRhZGF0YSJrCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhkKFVBIQVNFX0ZFVENISU5HX0lOUFVUUxABEhMKD1BIQVNFX0VYRUNVVElORxACEhsKF1BIQVNFX1VQTE9BRElOR19PVVRQVVRTEAMi1wQKC0xlYXNlUmVzdWx0EhAKCGxlYXNlX2lkGAEgASgJEjQKB291dGNvbWUYAiABKA4yIy5yZW1leC5hZ2VudC52MS5MZWFzZVJlc3VsdC5PdXRjb21lEkQKDWFjdGlvbl9yZXN1bHQYAyABKAsyLS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkFjdGlvblJlc3VsdBIiCgZzdGF0dXMYBCABKAsyEi5nb29nbGUucnBjLlN0YXR1cxJACgtzZXJ2ZXJfbG9ncxgFIAMoCzIrLnJlbWV4LmFnZW50LnYxLkxlYXNlUmVzdWx0LlNlcnZlckxvZ3NFbnRyeRIpCgVjYWNoZRgGIAEoCzIaLnJlbWV4LmFnZW50LnYxLkNhY2hlVXNhZ2UaWwoPU2VydmVyTG9nc0VudHJ5EgsKA2tleRgBIAEoCRI3CgV2YWx1ZRgCIAEoCzIoLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuTG9nRmlsZToCOAEiywEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhUKEU9VVENPTUVfQ09NUExFVEVEEAESFQoRT1VUQ09NRV9USU1FRF9PVVQQAhITCg9PVVRDT01FX1JFRlVTRUQQAxIiCh5PVVRDT01FX0lORlJBU1RSVUNUVVJFX0ZBSUxVUkUQBBIXChNPVVRDT01FX0hBTkRFRF9CQUNLEAUSFQoRT1VUQ09NRV9DQU5DRUxMRUQQBhIQCgxPVVRDT01FX0JVU1kQByIHCgVEcmFpbiIgCgxEcmFpblJlcXVlc3QSEAoIZHJhaW5pbmcYASABKAgiZQoIQ2FwYWNpdHkSEwoLbWF4X2FjdGlvbnMYASABKAUSRAoIbWluaW11bXMYAiADKAsyMi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtLlByb3BlcnR5ItIBCg1PdXRwdXRSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSEAoIbGVhc2VfaWQYAiABKAkSNAoGc3RyZWFtGAMgASgOMiQucmVtZXguYWdlbnQudjEuT3V0cHV0UmVxdWVzdC5TdHJlYW0SDgoGb2Zmc2V0GAQgASgDEg0KBWxpbWl0GAUgASgFIkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACIkwKC091dHB1dENodW5rEhIKCnJlcXVlc3RfaWQYASABKAkSDAoEZGF0YRgCIAEoDBILCgNlbmQYAyABKAgSDgoGb2Zmc2V0GAQgASgDIi8KC0NhbmNlbExlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIpChVSZXN1bHRBY2tub3dsZWRnZW1lbnQSEAoIbGVhc2VfaWQYASABKAliBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
+  fileDesc("ChpyZW1leC9hZ2VudC92MS9hZ2VudC5wcm90bxIOcmVtZXguYWdlbnQudjEiqAIKDEFnZW50TWVzc2FnZRImCgVoZWxsbxgBIAEoCzIVLnJlbWV4LmFnZW50LnYxLkhlbGxvSAASMQoIcHJvZ3Jlc3MYAiABKAsyHS5yZW1leC5hZ2VudC52MS5MZWFzZVByb2dyZXNzSAASLQoGcmVzdWx0GAMgASgLMhsucmVtZXguYWdlbnQudjEuTGVhc2VSZXN1bHRIABImCgVkcmFpbhgEIAEoCzIVLnJlbWV4LmFnZW50LnYxLkRyYWluSAASLQoGb3V0cHV0GAUgASgLMhsucmVtZXguYWdlbnQudjEuT3V0cHV0Q2h1bmtIABIsCghjYXBhY2l0eRgGIAEoCzIYLnJlbWV4LmFnZW50LnYxLkNhcGFjaXR5SABCCQoHbWVzc2FnZSLJAgoPSW5zdGFuY2VNZXNzYWdlEioKB3dlbGNvbWUYASABKAsyFy5yZW1leC5hZ2VudC52MS5XZWxjb21lSAASJgoFbGVhc2UYAiABKAsyFS5yZW1leC5hZ2VudC52MS5MZWFzZUgAEi0KBmNhbmNlbBgDIAEoCzIbLnJlbWV4LmFnZW50LnYxLkNhbmNlbExlYXNlSAASQAoPYWNrbm93bGVkZ2VtZW50GAQgASgLMiUucmVtZXguYWdlbnQudjEuUmVzdWx0QWNrbm93bGVkZ2VtZW50SAASNwoOb3V0cHV0X3JlcXVlc3QYBSABKAsyHS5yZW1leC5hZ2VudC52MS5PdXRwdXRSZXF1ZXN0SAASLQoFZHJhaW4YBiABKAsyHC5yZW1leC5hZ2VudC52MS5EcmFpblJlcXVlc3RIAEIJCgdtZXNzYWdlIrsCCgVIZWxsbxIQCghhZ2VudF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSOwoIcGxhdGZvcm0YBCABKAsyKS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtEhMKC21heF9hY3Rpb25zGAUgASgFEhEKCWxlYXNlX2lkcxgGIAMoCRJDChJjYWNoZWRfaW5wdXRfcm9vdHMYByADKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIQCghkcmFpbmluZxgIIAEoCBIaChJyZXBsYWNlZF9hZ2VudF9pZHMYCSADKAkSKQoFY2FjaGUYCiABKAsyGi5yZW1leC5hZ2VudC52MS5DYWNoZVVzYWdlIj0KCkNhY2hlVXNhZ2USDQoFZmlsZXMYASABKAMSDQoFYnl0ZXMYAiABKAMSEQoJbWF4X2J5dGVzGAMgASgDIscBCgdXZWxjb21lEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg53b3JrZXJfdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzaGFyZF9jb3VudBgDIAEoBRI9ChJtaW5pbXVtX3Byb3BlcnRpZXMYBCABKAsyIS5yZW1leC5hZ2VudC52MS5NaW5pbXVtUHJvcGVydGllcyIiChFNaW5pbXVtUHJvcGVydGllcxINCgVuYW1lcxgBIAMoCSKdAwoFTGVhc2USEAoIbGVhc2VfaWQYASABKAkSFQoNaW5zdGFuY2VfbmFtZRgCIAEoCRJOCg9kaWdlc3RfZnVuY3Rpb24YAyABKA4yNS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdEZ1bmN0aW9uLlZhbHVlEj4KDWFjdGlvbl9kaWdlc3QYBCABKAsyJy5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkRpZ2VzdBIOCgZhY3Rpb24YBSABKAwSDwoHY29tbWFuZBgGIAEoDBIqCgd0aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB2F0dGVtcHQYCCABKAUSNAoQcXVldWVkX3RpbWVzdGFtcBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLdHJhY2VwYXJlbnQYCiABKAkSFgoOb3BlcmF0aW9uX25hbWUYCyABKAkSGgoSdG9vbF9pbnZvY2F0aW9uX2lkGAwgASgJIo0CCg1MZWFzZVByb2dyZXNzEhAKCGxlYXNlX2lkGAEgASgJEjIKBXBoYXNlGAIgASgOMiMucmVtZXguYWdlbnQudjEuTGVhc2VQcm9ncmVzcy5QaGFzZRJJCghtZXRhZGF0YRgDIAEoCzI3LmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuRXhlY3V0ZWRBY3Rpb25NZXRhZGF0YSJrCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhkKFVBIQVNFX0ZFVENISU5HX0lOUFVUUxABEhMKD1BIQVNFX0VYRUNVVElORxACEhsKF1BIQVNFX1VQTE9BRElOR19PVVRQVVRTEAMi1wQKC0xlYXNlUmVzdWx0EhAKCGxlYXNlX2lkGAEgASgJEjQKB291dGNvbWUYAiABKA4yIy5yZW1leC5hZ2VudC52MS5MZWFzZVJlc3VsdC5PdXRjb21lEkQKDWFjdGlvbl9yZXN1bHQYAyABKAsyLS5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLkFjdGlvblJlc3VsdBIiCgZzdGF0dXMYBCABKAsyEi5nb29nbGUucnBjLlN0YXR1cxJACgtzZXJ2ZXJfbG9ncxgFIAMoCzIrLnJlbWV4LmFnZW50LnYxLkxlYXNlUmVzdWx0LlNlcnZlckxvZ3NFbnRyeRIpCgVjYWNoZRgGIAEoCzIaLnJlbWV4LmFnZW50LnYxLkNhY2hlVXNhZ2UaWwoPU2VydmVyTG9nc0VudHJ5EgsKA2tleRgBIAEoCRI3CgV2YWx1ZRgCIAEoCzIoLmJ1aWxkLmJhemVsLnJlbW90ZS5leGVjdXRpb24udjIuTG9nRmlsZToCOAEiywEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhUKEU9VVENPTUVfQ09NUExFVEVEEAESFQoRT1VUQ09NRV9USU1FRF9PVVQQAhITCg9PVVRDT01FX1JFRlVTRUQQAxIiCh5PVVRDT01FX0lORlJBU1RSVUNUVVJFX0ZBSUxVUkUQBBIXChNPVVRDT01FX0hBTkRFRF9CQUNLEAUSFQoRT1VUQ09NRV9DQU5DRUxMRUQQBhIQCgxPVVRDT01FX0JVU1kQByIHCgVEcmFpbiIgCgxEcmFpblJlcXVlc3QSEAoIZHJhaW5pbmcYASABKAgiZQoIQ2FwYWNpdHkSEwoLbWF4X2FjdGlvbnMYASABKAUSRAoIbWluaW11bXMYAiADKAsyMi5idWlsZC5iYXplbC5yZW1vdGUuZXhlY3V0aW9uLnYyLlBsYXRmb3JtLlByb3BlcnR5ItIBCg1PdXRwdXRSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSEAoIbGVhc2VfaWQYAiABKAkSNAoGc3RyZWFtGAMgASgOMiQucmVtZXguYWdlbnQudjEuT3V0cHV0UmVxdWVzdC5TdHJlYW0SDgoGb2Zmc2V0GAQgASgDEg0KBWxpbWl0GAUgASgFIkYKBlN0cmVhbRIWChJTVFJFQU1fVU5TUEVDSUZJRUQQABIRCg1TVFJFQU1fU1RET1VUEAESEQoNU1RSRUFNX1NUREVSUhACIkwKC091dHB1dENodW5rEhIKCnJlcXVlc3RfaWQYASABKAkSDAoEZGF0YRgCIAEoDBILCgNlbmQYAyABKAgSDgoGb2Zmc2V0GAQgASgDIi8KC0NhbmNlbExlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIpChVSZXN1bHRBY2tub3dsZWRnZW1lbnQSEAoIbGVhc2VfaWQYASABKAliBnByb3RvMw", [file_build_bazel_remote_execution_v2_remote_execution, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status]);
 
 /**
  * @generated from message remex.agent.v1.AgentMessage
@@ -278,6 +278,14 @@ export type Welcome = Message<"remex.agent.v1.Welcome"> & {
    * @generated from field: int32 shard_count = 3;
    */
   shardCount: number;
+
+  /**
+   * What running actions use up of the agent. An object of a version before this doesn't say; to its agents every
+   * property whose value is a number may be such a one.
+   *
+   * @generated from field: remex.agent.v1.MinimumProperties minimum_properties = 4;
+   */
+  minimumProperties?: MinimumProperties | undefined;
 };
 
 /**
@@ -286,6 +294,25 @@ export type Welcome = Message<"remex.agent.v1.Welcome"> & {
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
   messageDesc(file_remex_agent_v1_agent, 4);
+
+/**
+ * The platform properties that the scheduler's configuration declares `minimum`.
+ *
+ * @generated from message remex.agent.v1.MinimumProperties
+ */
+export type MinimumProperties = Message<"remex.agent.v1.MinimumProperties"> & {
+  /**
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message remex.agent.v1.MinimumProperties.
+ * Use `create(MinimumPropertiesSchema)` to create a new message.
+ */
+export const MinimumPropertiesSchema: GenMessage<MinimumProperties> = /*@__PURE__*/
+  messageDesc(file_remex_agent_v1_agent, 5);
 
 /**
  * One action to run, once.
@@ -372,7 +399,7 @@ export type Lease = Message<"remex.agent.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 5);
+  messageDesc(file_remex_agent_v1_agent, 6);
 
 /**
  * Where a lease stands. Sent when a phase has lasted about 100 ms: most actions are short, and each message costs. So a
@@ -404,7 +431,7 @@ export type LeaseProgress = Message<"remex.agent.v1.LeaseProgress"> & {
  * Use `create(LeaseProgressSchema)` to create a new message.
  */
 export const LeaseProgressSchema: GenMessage<LeaseProgress> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 6);
+  messageDesc(file_remex_agent_v1_agent, 7);
 
 /**
  * @generated from enum remex.agent.v1.LeaseProgress.Phase
@@ -435,7 +462,7 @@ export enum LeaseProgress_Phase {
  * Describes the enum remex.agent.v1.LeaseProgress.Phase.
  */
 export const LeaseProgress_PhaseSchema: GenEnum<LeaseProgress_Phase> = /*@__PURE__*/
-  enumDesc(file_remex_agent_v1_agent, 6, 0);
+  enumDesc(file_remex_agent_v1_agent, 7, 0);
 
 /**
  * The end of a lease. The agent keeps it, and sends it again after each reconnect, until it is acknowledged.
@@ -487,7 +514,7 @@ export type LeaseResult = Message<"remex.agent.v1.LeaseResult"> & {
  * Use `create(LeaseResultSchema)` to create a new message.
  */
 export const LeaseResultSchema: GenMessage<LeaseResult> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 7);
+  messageDesc(file_remex_agent_v1_agent, 8);
 
 /**
  * @generated from enum remex.agent.v1.LeaseResult.Outcome
@@ -554,7 +581,7 @@ export enum LeaseResult_Outcome {
  * Describes the enum remex.agent.v1.LeaseResult.Outcome.
  */
 export const LeaseResult_OutcomeSchema: GenEnum<LeaseResult_Outcome> = /*@__PURE__*/
-  enumDesc(file_remex_agent_v1_agent, 7, 0);
+  enumDesc(file_remex_agent_v1_agent, 8, 0);
 
 /**
  * From now on the agent takes no new lease.
@@ -569,7 +596,7 @@ export type Drain = Message<"remex.agent.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 8);
+  messageDesc(file_remex_agent_v1_agent, 9);
 
 /**
  * An operator wants the agent to take no new lease, or to take them again. The agent answers with Drain to every shard, or
@@ -590,7 +617,7 @@ export type DrainRequest = Message<"remex.agent.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 9);
+  messageDesc(file_remex_agent_v1_agent, 10);
 
 /**
  * What this shard may use of the agent, for an instance that is split into several scheduler shards: all that the agent
@@ -620,7 +647,7 @@ export type Capacity = Message<"remex.agent.v1.Capacity"> & {
  * Use `create(CapacitySchema)` to create a new message.
  */
 export const CapacitySchema: GenMessage<Capacity> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 10);
+  messageDesc(file_remex_agent_v1_agent, 11);
 
 /**
  * Asks for what a running command has written. The agent answers with one OutputChunk as soon as there is anything after
@@ -664,7 +691,7 @@ export type OutputRequest = Message<"remex.agent.v1.OutputRequest"> & {
  * Use `create(OutputRequestSchema)` to create a new message.
  */
 export const OutputRequestSchema: GenMessage<OutputRequest> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 11);
+  messageDesc(file_remex_agent_v1_agent, 12);
 
 /**
  * @generated from enum remex.agent.v1.OutputRequest.Stream
@@ -690,7 +717,7 @@ export enum OutputRequest_Stream {
  * Describes the enum remex.agent.v1.OutputRequest.Stream.
  */
 export const OutputRequest_StreamSchema: GenEnum<OutputRequest_Stream> = /*@__PURE__*/
-  enumDesc(file_remex_agent_v1_agent, 11, 0);
+  enumDesc(file_remex_agent_v1_agent, 12, 0);
 
 /**
  * @generated from message remex.agent.v1.OutputChunk
@@ -728,7 +755,7 @@ export type OutputChunk = Message<"remex.agent.v1.OutputChunk"> & {
  * Use `create(OutputChunkSchema)` to create a new message.
  */
 export const OutputChunkSchema: GenMessage<OutputChunk> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 12);
+  messageDesc(file_remex_agent_v1_agent, 13);
 
 /**
  * The action is not wanted any more: kill its process group and answer with OUTCOME_CANCELLED.
@@ -752,7 +779,7 @@ export type CancelLease = Message<"remex.agent.v1.CancelLease"> & {
  * Use `create(CancelLeaseSchema)` to create a new message.
  */
 export const CancelLeaseSchema: GenMessage<CancelLease> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 13);
+  messageDesc(file_remex_agent_v1_agent, 14);
 
 /**
  * The result is durable (or its lease is no longer known): the agent may forget it.
@@ -771,5 +798,5 @@ export type ResultAcknowledgement = Message<"remex.agent.v1.ResultAcknowledgemen
  * Use `create(ResultAcknowledgementSchema)` to create a new message.
  */
 export const ResultAcknowledgementSchema: GenMessage<ResultAcknowledgement> = /*@__PURE__*/
-  messageDesc(file_remex_agent_v1_agent, 14);
+  messageDesc(file_remex_agent_v1_agent, 15);
 
