@@ -13,7 +13,7 @@ export interface ActionResultReferences {
   readonly rootDirectories: readonly Digest[];
 }
 
-/** A Tree is read whole to see that what it names is stored. This one would be of some 600,000 files. */
+/** How large a Tree is read to see that what it names is stored. This one would be of some 600,000 files. */
 const MAX_TREE_BYTES = 64 << 20;
 
 /**

@@ -8,22 +8,44 @@ import {
 import type { BlobStore } from "../blob-store/blob-store.ts";
 import { type Digest, digestFromWire, digestKey } from "../digest/digest.ts";
 import { startHash } from "../digest/verify.ts";
+import { takeMemoryToDecode } from "../trees/decoded-bytes.ts";
 import { blobGone } from "./blob-request.ts";
-import { readMessage } from "./stored-action.ts";
+import { MAX_MESSAGE_BYTES, readMessage } from "./stored-action.ts";
 
 /** The deepest directory that is gone down to. */
 const MAX_DEPTH = 200;
 
 /**
  * The directory at a path below a root that is stored as Directory messages, one for each.
- * @throws ConnectError NOT_FOUND if there is none, or a directory on the way is not stored any more
+ * @throws ConnectError NOT_FOUND if there is none, or a directory on the way is not stored any more; RESOURCE_EXHAUSTED if one
+ * is too large for a page
  */
 export function directoryAt(blobs: BlobStore, root: Digest, path: string): Promise<Directory> {
-  return descend(root, path, (digest) => readMessage(blobs, DirectorySchema, digest));
+  return descend(root, path, (digest) => decoding(digest, () => readMessage(blobs, DirectorySchema, digest)));
 }
 
 /** The same below a root that is stored as a Tree message, which holds all of its directories. */
-export async function directoryOfTree(blobs: BlobStore, treeDigest: Digest, path: string): Promise<Directory> {
+export function directoryOfTree(blobs: BlobStore, treeDigest: Digest, path: string): Promise<Directory> {
+  return decoding(treeDigest, () => findInTree(blobs, treeDigest, path));
+}
+
+/** Has the memory for a message while it is read and decoded. */
+async function decoding<T>(digest: Digest, read: () => Promise<T>): Promise<T> {
+  if (digest.sizeBytes > MAX_MESSAGE_BYTES) {
+    throw new ConnectError(
+      `${digestKey(digest)} is larger than the ${MAX_MESSAGE_BYTES} bytes of a tree that are shown; read it with a client`,
+      Code.ResourceExhausted,
+    );
+  }
+  const release = await takeMemoryToDecode([digest]);
+  try {
+    return await read();
+  } finally {
+    release();
+  }
+}
+
+async function findInTree(blobs: BlobStore, treeDigest: Digest, path: string): Promise<Directory> {
   const tree = await readMessage(blobs, TreeSchema, treeDigest);
   if (tree?.root === undefined) throw blobGone(treeDigest);
   const { digestFunction } = treeDigest;

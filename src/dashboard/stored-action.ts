@@ -10,7 +10,7 @@ import { type Digest, digestFromWire, digestKey } from "../digest/digest.ts";
 import { parseMessage } from "../errors/parse-message.ts";
 
 /** What is larger than this is not read for a page. */
-const MAX_MESSAGE_BYTES = 4 << 20;
+export const MAX_MESSAGE_BYTES = 4 << 20;
 
 /** An action as the CAS has it. */
 export interface StoredAction {

@@ -2,13 +2,16 @@ import { type Release, takeMemory, tryTakeMemory } from "./isolate-memory.ts";
 
 /** The memory of something that is held whole while it comes: as much as there is of it, not what it says that it will be. */
 export class GrowingHold {
-  readonly #owner: string;
+  readonly #owner: string | undefined;
   readonly #freeBytes: number;
   readonly #releases: Release[] = [];
   #heldBytes = 0;
 
-  /** @param freeBytes so much counts for nothing: what is small need not wait for what is large */
-  constructor(owner: string, freeBytes: number) {
+  /**
+   * @param owner see takeMemory
+   * @param freeBytes so much counts for nothing: what is small need not wait for what is large
+   */
+  constructor(owner: string | undefined, freeBytes: number) {
     this.#owner = owner;
     this.#freeBytes = freeBytes;
   }

@@ -10,6 +10,7 @@ import {
   type DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
+import { callerKey } from "../access/caller.ts";
 import { openChunkLists } from "../chunking/chunk-lists.ts";
 import { spliceBlob } from "../chunking/splice-blob.ts";
 import { splitBlob } from "../chunking/split-blob.ts";
@@ -95,7 +96,8 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
       const instance = authorizedInstance(env, context, instanceName, "read-blobs");
       const parsedFunction = requestDigestFunction(digestFunction, rootDigest?.hash, instance.digestFunctions);
       const root = digestFromWire(parsedFunction, rootDigest, "root_digest");
-      yield* treePages(root, instance.blobs, { pageSize, pageToken });
+      const owner = context.values.get(callerKey).name;
+      yield* treePages(root, instance.blobs, { pageSize, pageToken, owner });
     },
 
     async splitBlob({ instanceName, blobDigest, digestFunction }, context) {

@@ -13,25 +13,33 @@ import { walkTree } from "./walk-tree.ts";
 const MAX_PAGE_DIRECTORIES = 1000;
 const MAX_PAGE_BYTES = 1 << 20;
 
+export interface TreePagesOptions {
+  /** The most directories a page; 0 or less leaves it to us. */
+  readonly pageSize: number;
+  readonly pageToken: string;
+  /** Who takes the pages. */
+  readonly owner: string;
+}
+
 /**
  * A tree as the pages of a GetTree stream. Each page but the last has the token with which a new call goes on behind it:
  * the number of directories up to there, in an order that depends on the tree alone. Directories that are not stored are
  * left out, as REAPI says, but for the root.
  *
- * @param pageSize the most directories a page; 0 or less leaves it to us.
- * @throws ConnectError NOT_FOUND if the root is not stored, INVALID_ARGUMENT if the token is not of this tree.
+ * @throws ConnectError NOT_FOUND if the root is not stored, INVALID_ARGUMENT if the token is not of this tree, or as
+ * `walkTree` does.
  */
 export async function* treePages(
   root: Digest,
   blobs: BlobStore,
-  { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken: string },
+  { pageSize, pageToken, owner }: TreePagesOptions,
 ): AsyncGenerator<GetTreeResponse, void, undefined> {
   const skip = parseToken(root, pageToken);
   const maxDirectories = pageSize > 0 ? Math.min(pageSize, MAX_PAGE_DIRECTORIES) : MAX_PAGE_DIRECTORIES;
   let passed = 0;
   let page: Directory[] = [];
   let pageBytes = 0;
-  for await (const { digest, directory } of walkTree([root], blobs)) {
+  for await (const { digest, directory } of walkTree([root], blobs, owner)) {
     if (directory === undefined) {
       if (passed === 0) throw missingBlobsError([root], Code.NotFound);
       continue;

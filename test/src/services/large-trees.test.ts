@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   DirectorySchema,
@@ -7,7 +8,16 @@ import {
   type Digest,
 } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { startWorker, type TestWorker } from "../../worker.ts";
-import { codeOf, connectClients, digestOf, streamOf, writeRequests, type Clients } from "../clients.ts";
+import {
+  codeOf,
+  collect,
+  connectClients,
+  digestOf,
+  refusalOf,
+  streamOf,
+  writeRequests,
+  type Clients,
+} from "../clients.ts";
 
 const instanceName = "main";
 const MIDDLES = 100;
@@ -105,4 +115,24 @@ test("a directory of 100,001 files is one like any other (bazel#16899)", async (
     await worker.shardSql(shard, "DELETE FROM blobs WHERE hash = unhex(?)", gone?.hash ?? "");
   }
   expect(await codeOf(get())).toBe("NotFound");
+}, 120_000);
+
+test("what is too large to be walked is refused by name, and not begun", async () => {
+  const digest = (i: number) => ({ hash: i.toString(16).padStart(64, "0"), sizeBytes: 5n });
+  const wide = (count: number) =>
+    storeLarge(
+      directory({ directories: Array.from({ length: count }, (_, i) => ({ name: `${i}`, digest: digest(i) })) }),
+    );
+  const getTree = (rootDigest: Digest) => collect(clients.cas.getTree({ instanceName, rootDigest }));
+  const refusal = await refusalOf(getTree(await wide(120_000)));
+  expect(Code[refusal.code]).toBe("ResourceExhausted");
+  expect(refusal.rawMessage).toContain("more than the 120000 directories");
+  const [page] = await getTree(await wide(119_999));
+  expect(page?.directories.length).toBe(1);
+
+  const large = { ...digest(1), sizeBytes: 12n << 20n };
+  const parent = await storeLarge(directory({ directories: [{ name: "large", digest: large }] }));
+  const refused = await refusalOf(getTree(parent));
+  expect(Code[refused.code]).toBe("ResourceExhausted");
+  expect(refused.rawMessage).toContain(large.hash);
 }, 120_000);
