@@ -146,7 +146,8 @@ export class Instance extends DurableObject<Env> {
   deleteOperation(operationId: string): "deleted" | "live" | "unknown" {
     const operation = this.#service.operations.get(operationId);
     if (operation === undefined) return "unknown";
-    if (!operation.done) return "live";
+    // Its result may be on its way to the action cache still, with clients that join it.
+    if (!operation.done || this.#service.isLive(operationId)) return "live";
     this.#service.operations.delete(operationId);
     return "deleted";
   }

@@ -15,7 +15,7 @@ import {
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { type ExecutionLogFields, executionLogFields } from "../../src/execution/log-fields.ts";
 import { log } from "../../src/log.ts";
-import type { Decision, Failure } from "../scheduler/events.ts";
+import type { Decision, Failure, Happening } from "../scheduler/events.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { AgentConversations } from "./agent-conversations.ts";
 import type { AgentSockets } from "./agent-sockets.ts";
@@ -26,7 +26,7 @@ import type { Operations } from "./operations.ts";
 import { traceQueueWait } from "./queue-span.ts";
 import type { OutputReaders } from "./output-readers.ts";
 import { executionRecord } from "./records.ts";
-import { failureStatus } from "./status.ts";
+import { failureStatus, notKept } from "./status.ts";
 import type { InstanceStorage } from "./storage.ts";
 import type { Watchers } from "./watchers.ts";
 
@@ -53,6 +53,8 @@ export interface EffectsParts {
   readonly conversations: AgentConversations;
   /** Caches the result where that is due, then reports it to the scheduler as published. */
   readonly publish: (executionId: string, request: ExecutionRequest, response: ExecuteResponse) => void;
+  /** Lets the scheduler take an event and carries out what it decides. */
+  readonly step: (happening: Happening) => void;
   /** Undefined where tracing is off. */
   readonly tracer: Tracer | undefined;
   readonly nowMs: () => number;
@@ -70,6 +72,7 @@ export class Effects {
   }
 
   carryOut(decisions: readonly Decision[], cargo: Cargo = {}): void {
+    const unkept: string[] = [];
     for (const decision of decisions) {
       this.#parts.metrics.count(decision);
       try {
@@ -77,8 +80,11 @@ export class Effects {
       } catch (error) {
         // One decision that can't be carried out must not take the others with it.
         log.error({ decision, error }, "could not carry out a decision of the scheduler");
+        if (decision.type === "queued") unkept.push(decision.executionId);
+        if (decision.type === "joined") unkept.push(decision.operationId);
       }
     }
+    for (const operationId of unkept) this.#refuseUnkept(operationId, decisions);
   }
 
   #carryOut(decision: Decision, cargo: Cargo): void {
@@ -164,6 +170,19 @@ export class Effects {
       case "forget":
         storage.removeExecution(decision.executionId);
         return;
+    }
+  }
+
+  /** Without its row nothing of an operation can be told or go on. */
+  #refuseUnkept(operationId: string, decisions: readonly Decision[]): void {
+    const { operations, step, watchers } = this.#parts;
+    watchers.refuse(watchers.of(operationId), notKept(operations.name(operationId)));
+    step({ type: "cancel_operation", operationId });
+    for (const decision of decisions) {
+      if (decision.type !== "leased" || decision.executionId !== operationId) continue;
+      // Its agent was never told of it.
+      const { agentId, leaseId } = decision;
+      step({ type: "lease_ended", agentId, leaseId, outcome: "cancelled", message: "" });
     }
   }
 

@@ -101,6 +101,9 @@ export class InstanceService {
       publish: (executionId, request, response) => {
         parts.waitUntil(this.#publish(executionId, request, response));
       },
+      step: (happening) => {
+        this.#step(happening);
+      },
       tracer: parts.tracer,
       nowMs: parts.nowMs,
     });
@@ -110,7 +113,8 @@ export class InstanceService {
   /** A watcher's request, on the socket that was opened for `operationId`. */
   watch(socket: WebSocket, operationId: string, { request }: WatchRequest): void {
     const known = this.operations.get(operationId);
-    if (known === undefined && request.case === "enqueue") {
+    const isNew = known === undefined && !this.#scheduler.hasEnded(operationId);
+    if (isNew && request.case === "enqueue") {
       this.#enqueue(socket, operationId, request.value);
     } else if (known === undefined) {
       this.#parts.watchers.refuse([socket], unknownOperation(this.operations.name(operationId)));
@@ -141,9 +145,14 @@ export class InstanceService {
     }
   }
 
+  /** Whether the scheduler has to do with the operation still. */
+  isLive(operationId: string): boolean {
+    return this.#scheduler.executionOf(operationId) !== undefined;
+  }
+
   /** Returns whether there was a live operation to cancel. */
   cancel(operationId: string): boolean {
-    if (this.#scheduler.executionOf(operationId) === undefined) return false;
+    if (!this.isLive(operationId)) return false;
     this.#step({ type: "cancel_operation", operationId });
     return true;
   }

@@ -3,13 +3,13 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import {
   type ActionResult,
-  type Command,
   CommandSchema,
   type ExecutedActionMetadata,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { LeaseResult } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { ExecutionRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { validateActionResult } from "../../src/action-cache/validate-action-result.ts";
+import { declaredPaths, leadsDown } from "../../src/execution/output-paths.ts";
 import { digestFromWire, requestDigestFunction } from "../../src/digest/digest.ts";
 
 /** What protobuf allows of a Timestamp: the years 1 to 9999. */
@@ -36,7 +36,7 @@ export function faultOfResult(
     if (error instanceof ConnectError) return error.rawMessage;
     throw error;
   }
-  const escaping = pathsOf(actionResult).find((path) => !isPlain(path) && !declares(request, path));
+  const escaping = pathsOf(actionResult).find((path) => !leadsDown(path) && !declares(request, path));
   if (escaping !== undefined)
     return `output ${JSON.stringify(escaping.slice(0, 256))} is not one that the command declares`;
   return faultOfMetadata(actionResult.executionMetadata);
@@ -86,13 +86,7 @@ function pathsOf({
   );
 }
 
-/** Whether a path leads nowhere but down. The empty one is the working directory itself. */
-function isPlain(path: string): boolean {
-  return path === "" || path.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");
-}
-
-/** Whether the command wants this very path; a command that is too large to be here doesn't. */
-function declares({ command: bytes }: ExecutionRequest, path: string): boolean {
-  const command: Command = fromBinary(CommandSchema, bytes);
-  return [...command.outputPaths, ...command.outputFiles, ...command.outputDirectories].includes(path);
+/** Whether the command wants this very path, which is not below the working directory. */
+function declares({ command, outerOutputs }: ExecutionRequest, path: string): boolean {
+  return outerOutputs.includes(path) || declaredPaths(fromBinary(CommandSchema, command)).includes(path);
 }

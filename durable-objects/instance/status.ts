@@ -30,6 +30,14 @@ export function unknownOperation(name: string): Status {
   });
 }
 
+/** UNAVAILABLE for an operation that the object could not write down. */
+export function notKept(name: string): Status {
+  return create(StatusSchema, {
+    code: Code.UNAVAILABLE,
+    message: `operation ${name} could not be stored; execute the action again`,
+  });
+}
+
 /** INVALID_ARGUMENT for an action whose platform can't be read. */
 export function invalidPlatform(message: string): Status {
   return create(StatusSchema, { code: Code.INVALID_ARGUMENT, message });

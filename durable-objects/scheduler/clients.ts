@@ -2,7 +2,8 @@ import { dispatchExecution } from "./dispatch.ts";
 import { awaitClient, stopAwaitingClient } from "./abandonment.ts";
 import { endOperation } from "./endings.ts";
 import type { EnqueueEvent, Failure } from "./events.ts";
-import { addOperation } from "./operations.ts";
+import { MAX_OPERATIONS } from "./limits.ts";
+import { addOperation, hasOperations } from "./operations.ts";
 import { putInQueue, waitWith } from "./queueing.ts";
 import type { SchedulerState } from "./scheduler-state.ts";
 import type { Execution, Operation } from "./state.ts";
@@ -94,6 +95,10 @@ function operationOf(execution: Execution, { operationId, priority }: EnqueueEve
 function refusal(state: SchedulerState, event: EnqueueEvent, running: Execution | undefined): Failure | undefined {
   const { nowMs, limits } = state;
   if (running !== undefined) {
+    if (hasOperations(running, MAX_OPERATIONS)) {
+      const message = `${MAX_OPERATIONS} operations share this action, which is the limit`;
+      return { reason: "queue_full", message, retryAfterMs: 1000 };
+    }
     if (state.joined.size < limits.maxQueuedActions) return undefined;
     const message = `${state.joined.size} operations share running actions, which is the limit (max_queued_actions)`;
     return { reason: "queue_full", message, retryAfterMs: 1000 };

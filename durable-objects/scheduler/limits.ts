@@ -48,3 +48,6 @@ export const MAX_LOCALITY_PROBES = 16;
 
 /** How long a result may be on its way to the action cache; then its execution completes all the same. */
 export const PUBLISH_TIMEOUT_MS = 60_000;
+
+/** How many operations may share an execution: they are all in its row, which is written again for each. */
+export const MAX_OPERATIONS = 1000;

@@ -22,6 +22,13 @@ export function removeOperation(execution: Execution, operation: Operation): voi
   if (before !== undefined) before.next = operation.next;
 }
 
+/** Whether so many or more wait for the execution. */
+export function hasOperations(execution: Execution, count: number): boolean {
+  let { operation } = execution;
+  for (let seen = 0; operation !== undefined; operation = operation.next) if (++seen >= count) return true;
+  return false;
+}
+
 export function bestPriority(execution: Execution): number {
   let best = Infinity;
   for (const { priority } of operationsOf(execution)) best = Math.min(best, priority);

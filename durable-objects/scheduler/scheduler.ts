@@ -119,6 +119,11 @@ export class Scheduler {
     return this.#state.operation(operationId)?.execution.id;
   }
 
+  /** Whether there was such an execution, and it is remembered. */
+  hasEnded(executionId: string): boolean {
+    return this.#state.ended.has(executionId);
+  }
+
   counts(): SchedulerCounts {
     return countsOf(this.#state);
   }

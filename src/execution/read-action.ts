@@ -12,13 +12,18 @@ import type { SchedulerConfig } from "../config/schema.ts";
 import { type Digest, digestFromWire, digestKey, digestToWire } from "../digest/digest.ts";
 import { missingBlobsError } from "../errors/missing-blobs.ts";
 import type { ServedInstance } from "../served-instance.ts";
+import { declaredPaths, leadsDown } from "./output-paths.ts";
 import { validateCommand } from "./validate-command.ts";
+import { validatePlatform } from "./validate-platform.ts";
 
 /** An Action or a Command that is larger is refused: both are read whole, and no real one comes near. */
 const MAX_MESSAGE_BYTES = 16 << 20;
 
 /** Both together travel to the scheduler, and lie in one of its rows, up to this size; a larger pair the agent reads itself. */
 const MAX_CARRIED_BYTES = 512 << 10;
+
+/** What is kept of outputs beyond the working directory where the command is not. */
+const MAX_OUTER_OUTPUTS_LENGTH = 256 << 10;
 
 const MAX_PRIMARY_OUTPUT_LENGTH = 1024;
 
@@ -65,16 +70,33 @@ export async function readAction(
   if (actionBytes.length + commandBytes.length <= MAX_CARRIED_BYTES) {
     request.action = actionBytes;
     request.command = commandBytes;
+  } else {
+    request.outerOutputs = outerOutputs(command);
   }
   // REAPI: Action.platform is to be preferred; Command.platform is from before 2.2, which older Bazels speak.
   const platform = action.platform ?? command.platform;
-  if (platform !== undefined) request.platform = platform;
+  if (platform !== undefined) {
+    validatePlatform(platform);
+    request.platform = platform;
+  }
   if (requestMetadata !== undefined) request.requestMetadata = requestMetadata;
   return request;
 }
 
-function primaryOutput({ outputDirectories, outputFiles, outputPaths }: Command): string {
-  return [...outputPaths, ...outputFiles, ...outputDirectories][0] ?? "";
+function primaryOutput(command: Command): string {
+  return declaredPaths(command)[0] ?? "";
+}
+
+/** @throws ConnectError INVALID_ARGUMENT if they are more than the queue keeps */
+function outerOutputs(command: Command): string[] {
+  const paths = declaredPaths(command).filter((path) => !leadsDown(path));
+  const length = paths.reduce((sum, path) => sum + path.length, 0);
+  if (length <= MAX_OUTER_OUTPUTS_LENGTH) return paths;
+  throw new ConnectError(
+    `the paths of ${paths.length} outputs that are not below the working directory have ${length} characters, and ` +
+      `${MAX_OUTER_OUTPUTS_LENGTH} is the limit: declare a directory instead`,
+    Code.InvalidArgument,
+  );
 }
 
 /** The smaller of the limits that the request sets, or the scheduler's default. */

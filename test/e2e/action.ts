@@ -31,6 +31,10 @@ export interface ActionOptions {
   readonly inputs?: Readonly<Record<string, string>>;
   readonly outputPaths?: readonly string[];
   readonly properties?: Readonly<Record<string, string>>;
+  /** In the Command, as clients from before REAPI 2.2 have it; then the Action has none. */
+  readonly commandProperties?: Readonly<Record<string, string>>;
+  /** Beside PATH. */
+  readonly environment?: Readonly<Record<string, string>>;
   readonly timeout?: Pick<Duration, "seconds" | "nanos">;
   readonly doNotCache?: boolean;
   /** Makes an action that is otherwise the same another one. */
@@ -43,7 +47,7 @@ export interface PreparedAction {
   readonly blobs: readonly Blob[];
 }
 
-/** An action that runs a shell script, with PATH as its only environment variable. */
+/** An action that runs a shell script. */
 export function prepareAction(options: ActionOptions): PreparedAction {
   const files = Object.entries(options.inputs ?? {}).map(([name, text]) => ({ name, blob: blobOf(text) }));
   const root = messageBlob(DirectorySchema, {
@@ -51,19 +55,25 @@ export function prepareAction(options: ActionOptions): PreparedAction {
   });
   const command = messageBlob(CommandSchema, {
     arguments: ["/bin/sh", "-c", options.script],
-    environmentVariables: [{ name: "PATH", value: "/usr/bin:/bin" }],
+    environmentVariables: [...pairs(options.environment), { name: "PATH", value: "/usr/bin:/bin" }],
     outputPaths: [...(options.outputPaths ?? [])],
+    ...(options.commandProperties && { platform: { properties: pairs(options.commandProperties) } }),
   });
-  const properties = Object.entries(options.properties ?? {}).map(([name, value]) => ({ name, value }));
   const action = messageBlob(ActionSchema, {
     commandDigest: command.digest,
     inputRootDigest: root.digest,
     doNotCache: options.doNotCache ?? false,
     salt: new TextEncoder().encode(options.salt ?? ""),
-    platform: { properties: properties.sort(byName) },
+    ...(options.commandProperties === undefined && { platform: { properties: pairs(options.properties) } }),
     ...(options.timeout && { timeout: options.timeout }),
   });
   return { digest: action.digest, blobs: [action, command, root, ...files.map(({ blob }) => blob)] };
+}
+
+function pairs(values: Readonly<Record<string, string>> = {}): { name: string; value: string }[] {
+  return Object.entries(values)
+    .map(([name, value]) => ({ name, value }))
+    .sort(byName);
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {

@@ -54,7 +54,16 @@ let salt = 0;
 
 /** Uploads a new action, or the same one for the same `salt`, and executes it. */
 export async function execute(clients: Clients, options: ExecuteOptions = {}): Promise<ExecutionStream> {
-  const { invocationId, targetId, policyTimeout, priority = 0, cachePriority, skipCacheLookup, stayMs, ...rest } = options;
+  const {
+    invocationId,
+    targetId,
+    policyTimeout,
+    priority = 0,
+    cachePriority,
+    skipCacheLookup,
+    stayMs,
+    ...rest
+  } = options;
   const action = prepareAction({ script: "true", salt: String(salt++), ...rest });
   await upload(clients, action.blobs);
   const executionPolicy = { priority, ...(policyTimeout && { timeout: policyTimeout }) };

@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import type { Happening } from "../../../durable-objects/scheduler/events.ts";
+import { MAX_OPERATIONS } from "../../../durable-objects/scheduler/limits.ts";
+import { requirementOf } from "../../../durable-objects/scheduler/platform.ts";
+import { Scheduler } from "../../../durable-objects/scheduler/scheduler.ts";
+
+function enqueue(operationId: string, actionKey: string): Happening {
+  return {
+    type: "enqueue",
+    operationId,
+    actionKey,
+    mergeable: true,
+    requirement: requirementOf([], { kinds: new Map(), unlisted: "exact" }),
+    priority: 0,
+    invocationId: "",
+    timeoutMs: 1000,
+    inputRoot: undefined,
+    target: undefined,
+  };
+}
+
+test("so many operations share an action and no more, and others go on", () => {
+  const scheduler = new Scheduler({
+    workerTimeoutMs: 60_000,
+    maxJobRetries: 3,
+    retainCompletedForMs: 1000,
+    clientActionTimeoutMs: 60_000,
+    noWorkerTimeoutMs: 30_000,
+    failureMemoryMs: 1000,
+    maxQueuedActions: 50_000,
+    allocationStrategy: "least_recently_used",
+    leaseOverheadMs: 60_000,
+    reserveAfterMs: 10_000,
+  });
+  const step = (happening: Happening) =>
+    scheduler.step({ ...happening, nowMs: 1000 }).filter(({ type }) => type !== "clock");
+  for (let n = 0; n < MAX_OPERATIONS; n++) {
+    expect(step(enqueue(`shared-${n}`, "shared"))).toMatchObject([{ type: n === 0 ? "queued" : "joined" }]);
+  }
+  expect(step(enqueue("one-more", "shared"))).toMatchObject([
+    { type: "refused", failure: { reason: "queue_full", retryAfterMs: 1000 } },
+  ]);
+  expect(step(enqueue("other", "other"))).toMatchObject([{ type: "queued" }]);
+  step({ type: "cancel_operation", operationId: "shared-7" });
+  expect(step(enqueue("in-its-place", "shared"))).toMatchObject([{ type: "joined" }]);
+});
