@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
@@ -29,12 +29,17 @@ export class AgentPeer {
   heartbeatIntervalMs = 60_000;
   /** What Welcome says that actions use up. */
   minimumProperties: readonly string[] = ["cpu_count", "memory_kb"];
+  /** Answers a call in place of the CAS where it returns true. */
+  answerCall: ((response: ServerResponse) => boolean) | undefined;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #connections = new Queue<AgentConnection>();
 
   private constructor() {
-    this.#server = createServer(connectNodeAdapter({ routes: this.cas.routes }));
+    const answerByCas = connectNodeAdapter({ routes: this.cas.routes });
+    this.#server = createServer((request, response) => {
+      if (this.answerCall?.(response) !== true) answerByCas(request, response);
+    });
     this.#server.on("upgrade", (request, socket, head) => {
       this.#upgrade(request, socket, head);
     });

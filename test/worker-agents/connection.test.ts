@@ -133,6 +133,17 @@ describe("an agent's connection", () => {
     expect(peer.upgrades).toHaveLength(2);
   });
 
+  it("whose Welcome asks for the next heartbeat in an age is kept", async () => {
+    const agent = await startAgent();
+    agent.connection.answersHeartbeats = false;
+    for (const seconds of [10n ** 11n, 315_576_000_000n]) {
+      agent.connection.send({ case: "welcome", value: { heartbeatInterval: { seconds } } });
+    }
+    // A timer that can't wait so long would have rung hundreds of times, and the connection been given up.
+    expect(await runAction(agent, { command: shell("sleep 0.3") })).toMatchObject({ exitCode: 0 });
+    expect(agent.peer.upgrades).toHaveLength(1);
+  });
+
   it("without a Welcome is given up", async () => {
     const peer = await startPeer();
     const agent = startAgent({ limits: { welcomeTimeoutMs: 30 } }, peer);

@@ -15,6 +15,10 @@ import { AgentSocket, type SocketEnd } from "./agent-socket.ts";
 /** Where Welcome states no interval. */
 const DEFAULT_HEARTBEAT_MS = 10_000;
 
+/** No endpoint has reason to ask for heartbeats more often or more seldom; beyond some weeks, a timer rings all the time. */
+const LEAST_HEARTBEAT_MS = 10;
+const MOST_HEARTBEAT_MS = 10 * 60_000;
+
 /** How the endpoint answers an agent that it will never take as it is, and how the object closes its socket. */
 const REFUSAL_STATUSES = new Set([400, 401, 403, 404]);
 const REFUSAL_CLOSE_CODE = 4001;
@@ -95,9 +99,7 @@ export class Connection {
           const message = this.#parse(bytes);
           if (message?.case === "welcome") {
             clearTimeout(welcomeTimer);
-            const interval = message.value.heartbeatInterval;
-            const intervalMs = interval === undefined ? 0 : durationMs(interval);
-            socket.startHeartbeats(intervalMs > 0 ? intervalMs : DEFAULT_HEARTBEAT_MS);
+            socket.startHeartbeats(heartbeatMs(message.value));
             session.welcomedAt = performance.now();
             this.#everWelcomed = true;
             this.#welcomed = socket;
@@ -136,4 +138,9 @@ export class Connection {
     }
     return undefined;
   }
+}
+
+function heartbeatMs({ heartbeatInterval }: Welcome): number {
+  const intervalMs = heartbeatInterval === undefined ? 0 : durationMs(heartbeatInterval);
+  return intervalMs > 0 ? Math.min(Math.max(intervalMs, LEAST_HEARTBEAT_MS), MOST_HEARTBEAT_MS) : DEFAULT_HEARTBEAT_MS;
 }

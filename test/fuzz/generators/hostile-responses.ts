@@ -15,7 +15,6 @@ export interface HostileResponse {
   answer(response: ServerResponse): void;
 }
 
-const GRPC_WEB = "application/grpc-web+proto";
 const CONTENT_TYPES = [
   "text/html",
   "application/json",
@@ -42,7 +41,7 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
   "no trailers": (random) => ends(messages(random)),
   "a cut body": (random) => ({
     answer(response) {
-      response.writeHead(200, { "content-type": GRPC_WEB, "content-length": 100_000 });
+      response.writeHead(200, { "content-type": contentTypeOf(response), "content-length": 100_000 });
       response.write(messages(random), () => {
         if (random.chance(0.5)) response.destroy();
         else response.socket?.resetAndDestroy();
@@ -52,14 +51,17 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
   "trailers and no end": (random) => ({
     hasStatus: true,
     answer(response) {
-      response.writeHead(200, { "content-type": GRPC_WEB });
+      response.writeHead(200, { "content-type": contentTypeOf(response) });
       response.write(concatenate(messages(random), trailers(random)));
     },
   }),
   "a status in the head and no end": (random) => ({
     hasStatus: true,
     answer(response) {
-      response.writeHead(200, { "content-type": GRPC_WEB, "grpc-status": random.pick(STATUS_VALUES) ?? "" });
+      response.writeHead(200, {
+        "content-type": contentTypeOf(response),
+        "grpc-status": random.pick(STATUS_VALUES) ?? "",
+      });
       response.flushHeaders();
     },
   }),
@@ -67,7 +69,10 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
     hasStatus: true,
     isEndless: true,
     answer(response) {
-      response.writeHead(500, { "content-type": GRPC_WEB, "grpc-status": random.pick(STATUS_VALUES) ?? "" });
+      response.writeHead(500, {
+        "content-type": contentTypeOf(response),
+        "grpc-status": random.pick(STATUS_VALUES) ?? "",
+      });
       pour(response, envelope(new Uint8Array(10_000)));
     },
   }),
@@ -86,21 +91,21 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
   "messages without end": () => ({
     isEndless: true,
     answer(response) {
-      response.writeHead(200, { "content-type": GRPC_WEB });
+      response.writeHead(200, { "content-type": contentTypeOf(response) });
       pour(response, envelope(new Uint8Array(30_000)));
     },
   }),
   "a message without end": () => ({
     isEndless: true,
     answer(response) {
-      response.writeHead(200, { "content-type": GRPC_WEB });
+      response.writeHead(200, { "content-type": contentTypeOf(response) });
       response.write(envelope(new Uint8Array(0), 0, 0xffffffff));
       pour(response, new Uint8Array(64_000));
     },
   }),
   "trailers without end": () => ({
     answer(response) {
-      response.writeHead(200, { "content-type": GRPC_WEB });
+      response.writeHead(200, { "content-type": contentTypeOf(response) });
       response.write(envelope(new Uint8Array(0), 0x80, 250_000));
       pour(response, new Uint8Array(64_000).fill(0x61));
     },
@@ -108,7 +113,7 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
   "another HTTP status": (random) => ({
     answer(response) {
       const status = random.pick(STATUSES) ?? 500;
-      response.writeHead(status, { location: "http://127.0.0.1:1/", "content-type": GRPC_WEB });
+      response.writeHead(status, { location: "http://127.0.0.1:1/", "content-type": contentTypeOf(response) });
       if (random.chance(0.3) && !BODILESS.includes(status)) pour(response, new Uint8Array(10_000));
       else response.end(messages(random));
     },
@@ -149,7 +154,7 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
       ]);
       const value = random.pick(["", "\u00ff\u0080", "%zz%", "!!!", PAD, "a, b"]);
       const headers = Object.fromEntries([
-        ["content-type", GRPC_WEB],
+        ["content-type", contentTypeOf(response)],
         [name ?? "x", value ?? ""],
       ]);
       if (random.chance(0.3)) for (let count = 0; count < 3; count += 1) headers[`x-pad-${count}`] = PAD;
@@ -166,14 +171,14 @@ const GENERATORS: Readonly<Record<string, Generator>> = {
     hasStatus: true,
     answer(response) {
       const encoding = random.pick(["gzip", "zstd", "br", "deflate", "x", ""]) ?? "";
-      response.writeHead(200, { "content-type": GRPC_WEB, "grpc-encoding": encoding });
+      response.writeHead(200, { "content-type": contentTypeOf(response), "grpc-encoding": encoding });
       const bomb = random.chance(0.5) ? new Uint8Array(50_000_000) : Buffer.from("grpc-status: 0\r\n");
       response.end(envelope(gzipSync(bomb), 0x81));
     },
   }),
   "a byte at a time": (random) => ({
     answer(response) {
-      response.writeHead(200, { "content-type": GRPC_WEB });
+      response.writeHead(200, { "content-type": contentTypeOf(response) });
       const bytes = messages(random).subarray(0, 300);
       const next = (at: number): void => {
         if (at >= bytes.length) response.end();
@@ -193,7 +198,12 @@ export function hostileResponse(random: Random): HostileResponse {
 }
 
 function ends(body: Uint8Array): { answer(response: ServerResponse): void } {
-  return { answer: (response) => response.writeHead(200, { "content-type": GRPC_WEB }).end(body) };
+  return { answer: (response) => response.writeHead(200, { "content-type": contentTypeOf(response) }).end(body) };
+}
+
+/** That of the call, so that its answer is looked into. */
+function contentTypeOf({ req }: ServerResponse): string {
+  return req.headers["content-type"] ?? "application/grpc-web+proto";
 }
 
 function messages(random: Random): Uint8Array {

@@ -1,5 +1,6 @@
 import type { Target } from "../target.ts";
 import { bridgeClients, bridgeServices } from "./bridge-clients.ts";
+import { agentEndpoint } from "./agent-endpoint.ts";
 import { bridgeEndpoint } from "./bridge-endpoint.ts";
 import { calls } from "./calls.ts";
 import { compressedBlobs } from "./compressed-blobs.ts";
@@ -18,4 +19,5 @@ export const WORKER_TARGETS: readonly Target[] = [
   bridgeClients,
   bridgeServices,
   bridgeEndpoint,
+  agentEndpoint,
 ];
