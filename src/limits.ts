@@ -7,7 +7,10 @@ export const MAX_MESSAGE_BYTES = 4 << 20;
  */
 export const MAX_REQUEST_MESSAGE_BYTES = 8 << 20;
 
-/** How many bytes of blobs a batch may hold, in either direction: room is left for a thousand digests and statuses. */
+/**
+ * How many bytes of blobs a batch may hold, in either direction: room is left for a thousand digests and statuses. A batch
+ * of more blobs has room for fewer bytes of them.
+ */
 export const MAX_BATCH_BYTES = MAX_MESSAGE_BYTES - (128 << 10);
 
 /**

@@ -64,7 +64,7 @@ class LayoutChangedError extends Error {
 
 /**
  * A store's index: its CacheShard objects as one. Every method makes at most one call to each object, all at once, or two
- * one after another while the number of shards changes. It throws ConnectError UNAVAILABLE if one can't be reached.
+ * one after another while the number of shards changes; `lookUp` makes one for every 10,000 digests. It throws ConnectError UNAVAILABLE if one can't be reached.
  *
  * How many shards there are, the shards know (`Layout` in rpc.ts); the configuration says it for a new store only. Every
  * method may be begun anew when a shard says that the layout is another.
@@ -132,7 +132,7 @@ export class CacheShards {
   ): Promise<(BlobEntry | undefined)[]> {
     const entries = new Array<BlobEntry | undefined>(digests.length).fill(undefined);
     await Promise.all(
-      byShard(digests, shardFor).map(async ([index, members]) => {
+      inBatches(byShard(digests, shardFor)).map(async ([index, members]) => {
         const found = await this.#call(layout, index, (stub, shard) =>
           stub.lookUp({
             shard,
@@ -170,10 +170,13 @@ export class CacheShards {
     const { touchIntervalMs } = this.#options;
     await Promise.all(
       byShard(blobs, ({ digest }) => shardToWrite(layout, digest.hash)).map(async ([index, members]) => {
-        const batches = chunkBySize(members, ({ item }) => item.bytes.length, MAX_BATCH_BYTES).map((members) => ({
-          digests: toJson(members.map(({ item }) => item.digest)),
-          bytes: concatenate(members.map(({ item }) => item.bytes)),
-        }));
+        const bySize = chunkBySize(members, ({ item }) => item.bytes.length, MAX_BATCH_BYTES);
+        const batches = bySize
+          .flatMap((members) => chunk(members, MAX_BATCH_DIGESTS))
+          .map((members) => ({
+            digests: toJson(members.map(({ item }) => item.digest)),
+            bytes: concatenate(members.map(({ item }) => item.bytes)),
+          }));
         try {
           await this.#call(layout, index, (stub, shard) => stub.insertInline({ shard, batches, touchIntervalMs }));
         } catch (error) {
@@ -426,6 +429,13 @@ function byShard<T>(items: readonly T[], shardFor: (item: T) => number): [number
     else members.push({ item, position });
   });
   return [...shards];
+}
+
+/** The same, each at most as many as a statement takes. */
+function inBatches<T>(shards: readonly (readonly [number, readonly T[]])[]): [number, T[]][] {
+  return shards.flatMap(([index, members]) =>
+    chunk(members, MAX_BATCH_DIGESTS).map((batch): [number, T[]] => [index, batch]),
+  );
 }
 
 function toKey({ digestFunction, hash, sizeBytes }: Digest): DigestKey {

@@ -9,6 +9,7 @@ import {
   type Digest as WireDigest,
   type DigestFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { StatusSchema, type Status } from "../../protos/gen/google/rpc/status_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
 import { callerKey } from "../access/caller.ts";
 import { openChunkLists } from "../chunking/chunk-lists.ts";
@@ -24,10 +25,10 @@ import {
   type Digest,
 } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
-import { OK, statusOf } from "../errors/status.ts";
-import { MAX_BATCH_BYTES } from "../limits.ts";
+import { OK } from "../errors/status.ts";
 import type { ServedInstance } from "../served-instance.ts";
 import { treePages } from "../trees/tree-pages.ts";
+import { BatchAnswer, checkDigestsAnswer } from "./batch-answer.ts";
 
 export function contentAddressableStorageService(env: Env): ServiceImpl<typeof ContentAddressableStorage> {
   return {
@@ -36,12 +37,17 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
       const digests = parseDigests(instance, blobDigests, digestFunction);
       const missing = new Set<Digest | undefined>(await instance.blobs.findMissing(digests));
       // The messages that came go back: making 10,000 new ones takes milliseconds.
-      return { missingBlobDigests: blobDigests.filter((_, position) => missing.has(digests[position])) };
+      const missingBlobDigests = blobDigests.filter((_, position) => missing.has(digests[position]));
+      checkDigestsAnswer(missingBlobDigests);
+      return { missingBlobDigests };
     },
 
     async batchUpdateBlobs({ instanceName, requests, digestFunction }, context) {
       const instance = authorizedInstance(env, context, instanceName, "write-blobs");
-      checkBatchSize(requests.reduce((sum, request) => sum + uncompressedBytes(request), 0));
+      const answer = new BatchAnswer(
+        requests.reduce((sum, request) => sum + uncompressedBytes(request), 0),
+        requests.map(({ digest }) => ({ hash: digest?.hash ?? "", dataBytes: 0 })),
+      );
       const statuses = requests.map(() => OK);
       const blobs: { digest: Digest; bytes: Uint8Array; position: number }[] = [];
       requests.forEach(({ digest, data, compressor }, position) => {
@@ -57,12 +63,12 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
           const bytes = compressor === Compressor_Value.ZSTD ? decompressZstd(parsed, data) : data;
           blobs.push({ digest: parsed, bytes, position });
         } catch (error) {
-          statuses[position] = statusOf(error);
+          statuses[position] = answer.status(error);
         }
       });
       const verdicts = await instance.blobs.writeBatch(blobs);
       blobs.forEach(({ position }, i) => {
-        if (verdicts[i] !== undefined) statuses[position] = statusOf(verdicts[i]);
+        if (verdicts[i] !== undefined) statuses[position] = answer.status(verdicts[i]);
       });
       return {
         responses: requests.map(({ digest }, position) =>
@@ -77,7 +83,10 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
     async batchReadBlobs({ instanceName, digests: wireDigests, digestFunction, acceptableCompressors }, context) {
       const instance = authorizedInstance(env, context, instanceName, "read-blobs");
       const digests = parseDigests(instance, wireDigests, digestFunction);
-      checkBatchSize(digests.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+      const answer = new BatchAnswer(
+        digests.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        digests.map(({ hash, sizeBytes }) => ({ hash, dataBytes: sizeBytes })),
+      );
       const contents = await instance.blobs.readBatch(digests);
       return {
         responses: digests.map((digest, position) => {
@@ -85,7 +94,7 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
           return create(BatchReadBlobsResponse_ResponseSchema, {
             digest: digestToWire(digest),
             ...(data === undefined
-              ? { status: { code: Code.NotFound, message: `blob ${digestKey(digest)} is not in the CAS` } }
+              ? { status: answer.bounded(notStored(digest)) }
               : { ...encode(data, acceptableCompressors), status: OK }),
           });
         }),
@@ -149,11 +158,6 @@ function uncompressedBytes({ data, digest, compressor }: BatchUpdateBlobsRequest
   return compressor === Compressor_Value.IDENTITY ? data.length : Math.max(Number(digest?.sizeBytes ?? 0n), 0);
 }
 
-function checkBatchSize(totalBytes: number): void {
-  if (totalBytes <= MAX_BATCH_BYTES) return;
-  throw new ConnectError(
-    `the batch has ${totalBytes} bytes of blobs; at most ${MAX_BATCH_BYTES} are allowed (max_batch_total_size_bytes): ` +
-      `use smaller batches, or ByteStream`,
-    Code.InvalidArgument,
-  );
+function notStored(digest: Digest): Status {
+  return create(StatusSchema, { code: Code.NotFound, message: `blob ${digestKey(digest)} is not in the CAS` });
 }
