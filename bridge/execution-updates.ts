@@ -1,6 +1,10 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Any, anyUnpack } from "@bufbuild/protobuf/wkt";
-import { ExecuteResponseSchema } from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import {
+  ExecuteOperationMetadataSchema,
+  ExecuteResponseSchema,
+  ExecutionStage_Value as Stage,
+} from "../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { type Operation, OperationSchema } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { type Frame, FrameError, FrameReader, TRAILERS_FLAG } from "./frames.ts";
 import { readTrailerFrame, type Trailers } from "./trailers.ts";
@@ -9,6 +13,8 @@ import { readTrailerFrame, type Trailers } from "./trailers.ts";
 export interface ExecutionUpdate {
   readonly bytes: Uint8Array;
   readonly name: string;
+  /** Whether the operation is queued, or further: before that WaitExecution knows nothing of its name. */
+  readonly queued: boolean;
   readonly done: boolean;
   /** The gRPC code with which it is done; 0, for OK, until then. */
   readonly code: number;
@@ -53,10 +59,20 @@ function readUpdate({ flags, bytes, payload }: Frame): ExecutionUpdate {
     throw new FrameError(`an update has the flags 0x${flags.toString(16)}; none were asked for`);
   }
   try {
-    const { name, done, result } = fromBinary(OperationSchema, payload);
-    return { bytes, name, done, code: codeOf(result) };
+    const { name, done, metadata, result } = fromBinary(OperationSchema, payload);
+    return { bytes, name, queued: stageOf(metadata) >= Stage.QUEUED, done, code: codeOf(result) };
   } catch (error) {
     throw new FrameError("an update is no google.longrunning.Operation", { cause: error });
+  }
+}
+
+function stageOf(metadata: Any | undefined): Stage {
+  try {
+    const { stage } = (metadata && anyUnpack(metadata, ExecuteOperationMetadataSchema)) ?? { stage: Stage.UNKNOWN };
+    return stage;
+  } catch {
+    // As with the response: the client is to judge it.
+    return Stage.UNKNOWN;
   }
 }
 

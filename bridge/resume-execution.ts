@@ -12,6 +12,7 @@ import { expectEnd } from "./expect-end.ts";
 import { encodeFrame, FrameError } from "./frames.ts";
 import { pathOf } from "./method-path.ts";
 import { pause, resumePauseMs } from "./pause.ts";
+import { RepeatableRequest } from "./repeatable-request.ts";
 import { readResponseHead } from "./response-head.ts";
 import { codeOf, type Trailers } from "./trailers.ts";
 import type { UpstreamCall } from "./upstream.ts";
@@ -21,7 +22,10 @@ const WAIT_EXECUTION = pathOf(Execution.method.waitExecution);
 
 /** What is known of the operation after the attempts so far. */
 interface Progress {
+  /** By which it can be waited for: that of an operation which is queued at least. */
   name: string | undefined;
+  /** Whether the client was told of an operation at all. */
+  begun: boolean;
   done: boolean;
   /** On the clock of `performance.now()`. */
   lastUpdateMs: number;
@@ -32,6 +36,11 @@ interface Progress {
  * Carries an Execute or WaitExecution. When the endpoint's stream breaks off, or ends well, before the operation is done,
  * it is taken up again by WaitExecution with the operation's name, and the client goes on reading the same stream.
  * REAPI gives clients WaitExecution for this, but they differ in when they use it.
+ *
+ * An Execute tells of its operation while it looks into the action cache, and only then is the operation queued. Where it
+ * breaks off in between, the client holds a name that WaitExecution doesn't know, so the Execute is made again, as the
+ * client would have to. Should the lost one be queued all the same, the new one is merged with it or, where actions are
+ * not to be merged, the lost one is cancelled for want of a client.
  * @param onDone is told the gRPC code of an operation that is done, 0 for OK, before the client is
  */
 export async function carryExecution(
@@ -40,13 +49,21 @@ export async function carryExecution(
   onDone: (code: number) => void,
 ): Promise<void> {
   const { limits, logger } = context;
-  const progress: Progress = { name: undefined, done: false, lastUpdateMs: performance.now(), attemptsSinceUpdate: 0 };
+  const progress: Progress = {
+    name: undefined,
+    begun: false,
+    done: false,
+    lastUpdateMs: performance.now(),
+    attemptsSinceUpdate: 0,
+  };
+  const request = new RepeatableRequest(call, limits.repeatableRequestBytes, context.repeatMemory);
 
   let upstreamCall = startUpstreamCall(call, call.path, context);
   call.onceOver(() => {
+    request.release();
     upstreamCall.abort();
   });
-  sendRequest(call, upstreamCall);
+  sendRequest(call, upstreamCall, request);
   for (;;) {
     const end = await passUpdates(call, upstreamCall, progress, context, onDone);
     if (call.isOver()) {
@@ -54,7 +71,8 @@ export async function carryExecution(
     }
     const { name } = progress;
     const leftMs = progress.lastUpdateMs + limits.resumeWindowMs - performance.now();
-    if (progress.done || codeOf(end) !== Code.Unavailable || name === undefined || leftMs <= 0) {
+    const resumable = name !== undefined || (progress.begun && request.isHeld);
+    if (progress.done || codeOf(end) !== Code.Unavailable || !resumable || leftMs <= 0) {
       call.finish(end);
       return;
     }
@@ -66,8 +84,14 @@ export async function carryExecution(
     if (call.isOver()) {
       return;
     }
-    upstreamCall = startUpstreamCall(call, WAIT_EXECUTION, context);
-    upstreamCall.requestBody.end(waitExecution(name));
+    if (name === undefined) {
+      upstreamCall = startUpstreamCall(call, call.path, context);
+      sendRequest(call, upstreamCall, request);
+    } else {
+      request.release();
+      upstreamCall = startUpstreamCall(call, WAIT_EXECUTION, context);
+      upstreamCall.requestBody.end(waitExecution(name));
+    }
   }
 }
 
@@ -105,10 +129,11 @@ async function passUpdates(
     const chunks: AsyncIterable<Uint8Array> = response.body;
     let ending = false;
     for await (const chunk of chunks) {
-      for (const { bytes, name, done, code } of updates.push(chunk)) {
+      for (const { bytes, name, queued, done, code } of updates.push(chunk)) {
         if (done) onDone(code);
         call.write(bytes);
-        progress.name = name === "" ? progress.name : name;
+        progress.begun = true;
+        if (queued && name !== "") progress.name = name;
         progress.done ||= done;
         progress.attemptsSinceUpdate = 0;
         await call.drained();

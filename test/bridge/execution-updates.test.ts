@@ -4,8 +4,10 @@ import { expect, test } from "vitest";
 import { ExecutionUpdates } from "../../bridge/execution-updates.ts";
 import { encodeFrame } from "../../bridge/frames.ts";
 import {
+  ExecuteOperationMetadataSchema,
   type ExecuteResponse,
   ExecuteResponseSchema,
+  ExecutionStage_Value as Stage,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { OperationSchema } from "../../protos/gen/google/longrunning/operations_pb.ts";
 import { StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
@@ -26,6 +28,23 @@ test("name and done are read, and the bytes stay as they are", () => {
   expect(Buffer.concat(read.map(({ bytes }) => bytes))).toEqual(Buffer.concat([queued, done]));
   expect(updates.trailers).toEqual({ "grpc-status": "0" });
 });
+
+test.each([
+  ["without a stage", undefined, false],
+  ["in the action cache's check", metadataOf(Stage.CACHE_CHECK), false],
+  ["that is queued", metadataOf(Stage.QUEUED), true],
+  ["that is executing", metadataOf(Stage.EXECUTING), true],
+  ["whose stage can't be read", { ...metadataOf(Stage.QUEUED), value: Uint8Array.of(7) }, false],
+])("whether an operation %s is queued", (_what, metadata, queued) => {
+  const bytes = encodeFrame(
+    toBinary(OperationSchema, create(OperationSchema, { name: "n", ...(metadata !== undefined && { metadata }) })),
+  );
+  expect(new ExecutionUpdates(1000).push(bytes)).toMatchObject([{ queued }]);
+});
+
+function metadataOf(stage: Stage) {
+  return anyPack(ExecuteOperationMetadataSchema, create(ExecuteOperationMetadataSchema, { stage }));
+}
 
 test.each([
   ["an error", { case: "error" as const, value: create(StatusSchema, { code: 9 }) }, 9],

@@ -1,11 +1,14 @@
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { encodeFrame, FrameReader } from "../../bridge/frames.ts";
 import type { BridgeLimits } from "../../bridge/limits.ts";
 import {
+  ExecuteOperationMetadataSchema,
   Execution,
+  ExecutionStage_Value as Stage,
   WaitExecutionRequestSchema,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { OperationSchema } from "../../protos/gen/google/longrunning/operations_pb.ts";
@@ -15,12 +18,15 @@ import { NativeClient } from "./native-client.ts";
 
 const { execute, waitExecution } = Execution.method;
 const NAME = "main/operations/0/a";
-const QUEUED = update({ name: NAME });
-const DONE = update({ name: NAME, done: true });
+const CHECKED = update({ name: NAME, stage: Stage.CACHE_CHECK });
+const QUEUED = update({ name: NAME, stage: Stage.QUEUED });
+const DONE = update({ name: NAME, stage: Stage.COMPLETED });
 const UNAVAILABLE = trailerFrame("grpc-status: 14\r\ngrpc-message: restarting\r\n");
 
-function update(operation: { name: string; done?: boolean }): Uint8Array {
-  return encodeFrame(toBinary(OperationSchema, create(OperationSchema, operation)));
+function update({ name, stage }: { name: string; stage: Stage }): Uint8Array {
+  const metadata = anyPack(ExecuteOperationMetadataSchema, create(ExecuteOperationMetadataSchema, { stage }));
+  const operation = create(OperationSchema, { name, metadata, done: stage === Stage.COMPLETED });
+  return encodeFrame(toBinary(OperationSchema, operation));
 }
 
 interface Call {
@@ -127,6 +133,55 @@ test("WaitExecution is taken up as Execute is", async () => {
   const { calls, client } = await script([breaks(QUEUED), ends(DONE, OK_TRAILERS)]);
   expect((await client.readAll(waitExecution, { name: NAME })).status.code).toBe(0);
   expect(calls.map(({ method }) => method)).toEqual(["WaitExecution", "WaitExecution"]);
+});
+
+describe("an execution that is cut before it is queued", () => {
+  const LATER = "main/operations/0/b";
+
+  test.each<[string, Answer]>([
+    ["loses its connection", breaks(CHECKED)],
+    ["ends UNAVAILABLE", ends(CHECKED, UNAVAILABLE)],
+    ["ends OK before it is done", ends(CHECKED, OK_TRAILERS)],
+  ])("is asked for again, since nobody knows its name: %s", async (_how, cut) => {
+    const { calls, client } = await script([
+      cut,
+      breaks(),
+      cut,
+      breaks(update({ name: LATER, stage: Stage.CACHE_CHECK }), update({ name: LATER, stage: Stage.QUEUED })),
+      ends(update({ name: LATER, stage: Stage.COMPLETED }), OK_TRAILERS),
+    ]);
+    const { messages, status } = await client.readAll(execute, { instanceName: "main", skipCacheLookup: false });
+    expect(status.code).toBe(0);
+    expect(messages.map(({ name }) => name)).toEqual([NAME, NAME, LATER, LATER, LATER]);
+    expect(calls.map(({ method }) => method)).toEqual(["Execute", "Execute", "Execute", "Execute", "WaitExecution"]);
+    const [first, ...again] = calls.slice(0, 4).map(({ body }) => body.toString("hex"));
+    expect(again).toEqual([first, first, first]);
+    const [wait] = new FrameReader(1000).push(calls[4]?.body ?? new Uint8Array());
+    expect(fromBinary(WaitExecutionRequestSchema, wait?.payload ?? new Uint8Array()).name).toBe(LATER);
+  });
+
+  test("is given up as UNAVAILABLE, never NOT_FOUND, when nothing has come for the whole window", async () => {
+    const { calls, client } = await script([breaks(CHECKED), refusesConnection], {
+      resumeWindowMs: 30,
+      resumePauseMs: 10,
+    });
+    expect((await client.readAll(execute, {})).status.code).toBe(Code.Unavailable);
+    expect(new Set(calls.map(({ method }) => method))).toEqual(new Set(["Execute"]));
+    expect(calls.length).toBeGreaterThan(1);
+  });
+
+  test("is UNAVAILABLE where its request could not be held, and what was held is given back", async () => {
+    const instanceName = "x".repeat(200);
+    const { calls, client } = await script([breaks(CHECKED)], { repeatableRequestsBytes: 100 });
+    expect((await client.readAll(execute, { instanceName })).status.code).toBe(Code.Unavailable);
+    expect(calls).toHaveLength(1);
+    const whole = ends(QUEUED, DONE, OK_TRAILERS);
+    const answers = [breaks(CHECKED), whole, whole, breaks(CHECKED), breaks(QUEUED), whole, breaks(CHECKED), whole];
+    const roomy = await script(answers, { repeatableRequestsBytes: 300 });
+    for (let call = 0; call < 4; call++) {
+      expect((await roomy.client.readAll(execute, { instanceName })).status.code).toBe(0);
+    }
+  });
 });
 
 test("a cut before any name was seen is UNAVAILABLE", async () => {
