@@ -170,6 +170,7 @@ function attackAgent(random: Random, connection: AgentConnection, peer: AgentPee
           heartbeatInterval: { seconds: hostileSize(random), nanos: hostileInteger(random) },
           workerTimeout: { seconds: hostileSize(random), nanos: hostileInteger(random) },
           shardCount: random.pick([0, 1, 3]) ?? 1,
+          minimumProperties: { names: random.chance(0.2) ? [hostileString(random).toWellFormed(), "cpu_count"] : [] },
         },
       });
       return "a strange Welcome";
