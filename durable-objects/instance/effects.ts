@@ -39,6 +39,8 @@ export interface Cargo {
   readonly request?: ExecutionRequest;
   /** With the end of a lease. */
   readonly response?: ExecuteResponse;
+  /** With an enqueue: RequestMetadata.tool_invocation_id of the client. */
+  readonly toolInvocationId?: string;
 }
 
 export interface EffectsParts {
@@ -98,7 +100,7 @@ export class Effects {
         return;
       }
       case "joined":
-        storage.addJoinedOperation(decision.operationId, decision.executionId);
+        storage.addJoinedOperation(decision.operationId, decision.executionId, cargo.toolInvocationId ?? "");
         // There may be a result already, on its way to the action cache.
         this.#save(decision.executionId, storage.executionRecord(decision.executionId)?.end);
         this.#tell(decision.executionId, decision.operationId);

@@ -183,7 +183,7 @@ export class InstanceService {
     const facts = requestFacts(request);
     this.#step(
       { type: "enqueue", ...facts, operationId, requirement, priority, invocationId: toolInvocationId },
-      { request },
+      { request, toolInvocationId },
     );
   }
 

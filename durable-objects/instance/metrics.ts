@@ -84,7 +84,7 @@ export class Metrics {
         this.#totals.completed += 1;
         break;
       case "requeued":
-        this.#totals.retried += 1;
+        if (decision.spoiled) this.#totals.retried += 1;
         break;
       case "agent_removed":
         if (decision.lost) this.#totals.agentsLost += 1;

@@ -10,7 +10,7 @@ import {
   type Operation,
 } from "../../protos/gen/google/longrunning/operations_pb.ts";
 import { type Status, StatusSchema } from "../../protos/gen/google/rpc/status_pb.ts";
-import type { ExecutionRecord, ExecutionRequest } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
+import type { ExecutionRecord } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
 import { type InstanceShard, formatOperationName } from "../../src/instance-object/operation-name.ts";
 import type { OperationFilter } from "../../src/execution/operation-filter.ts";
 import { operationMessage, type Standing } from "../../src/execution/operation-message.ts";
@@ -50,9 +50,12 @@ export class Operations {
     const executionId = joined?.executionId ?? operationId;
     const request = this.#storage.executionRequest(executionId);
     if (request === undefined) return undefined;
-    if (joined?.error !== undefined) return this.#ended(operationId, request, fromBinary(StatusSchema, joined.error));
     const record = this.#storage.executionRecord(executionId);
-    if (record === undefined || record.operations.every((operation) => operation.operationId !== operationId)) {
+    if (record === undefined) return undefined;
+    if (joined?.error !== undefined) {
+      return operationMessage(this.name(operationId), request, endedStanding(joined.error, record));
+    }
+    if (record.operations.every((operation) => operation.operationId !== operationId)) {
       return undefined;
     }
     return operationMessage(this.name(operationId), request, this.#standing(executionId, record));
@@ -72,7 +75,9 @@ export class Operations {
   /** An operation that ended before its execution did. */
   ended(operationId: string, executionId: string, error: Status): Operation | undefined {
     const request = this.#storage.executionRequest(executionId);
-    return request && this.#ended(operationId, request, error);
+    const record = this.#storage.executionRecord(executionId);
+    const standing = { stage: Stage.COMPLETED, error, ...(record && { metadata: lastMetadata(record) }) } as const;
+    return request && operationMessage(this.name(operationId), request, standing);
   }
 
   /** Every operation that waits for the execution, as it stands. */
@@ -103,25 +108,30 @@ export class Operations {
     const request = this.#storage.executionRequest(executionId);
     const record = this.#storage.executionRecord(executionId);
     if (request === undefined || record === undefined) return [];
+    if ((filter.actionHash ?? request.actionDigest?.hash) !== request.actionDigest?.hash) return [];
+    const joined = new Map(this.#storage.joinedOperationsOf(executionId).map((each) => [each.operationId, each]));
     const standing = this.#standing(executionId, record);
-    const done = standing.stage === Stage.COMPLETED;
-    const passes =
-      (filter.stage ?? standing.stage) === standing.stage &&
-      (filter.done ?? done) === done &&
-      (filter.toolInvocationId ?? record.toolInvocationId) === record.toolInvocationId &&
-      (filter.actionHash ?? request.actionDigest?.hash) === request.actionDigest?.hash;
-    if (!passes) return [];
-    return record.operations.map(({ operationId }) => operationMessage(this.name(operationId), request, standing));
-  }
-
-  #ended(operationId: string, request: ExecutionRequest, error: Status): Operation {
-    return operationMessage(this.name(operationId), request, { stage: Stage.COMPLETED, error });
+    const ids = new Set([...record.operations.map(({ operationId }) => operationId), ...joined.keys()]);
+    return [...ids].flatMap((id) => {
+      const { error, toolInvocationId = "" } = joined.get(id) ?? {};
+      const own = error === undefined ? standing : endedStanding(error, record);
+      const first = id === executionId ? request.requestMetadata?.toolInvocationId : undefined;
+      const passes =
+        (filter.stage ?? own.stage) === own.stage &&
+        (filter.done ?? own.stage === Stage.COMPLETED) === (own.stage === Stage.COMPLETED) &&
+        [undefined, first ?? (toolInvocationId || record.toolInvocationId)].includes(filter.toolInvocationId);
+      return passes ? [operationMessage(this.name(id), request, own)] : [];
+    });
   }
 
   #standing(executionId: string, record: ExecutionRecord): Standing {
     const { end, lease } = record;
-    if (end?.result.case === "error") return { stage: Stage.COMPLETED, error: end.result.value };
-    if (end?.result.case === "response") return { stage: Stage.COMPLETED, response: end.result.value };
+    if (end?.result.case === "error") {
+      return { stage: Stage.COMPLETED, error: end.result.value, metadata: lastMetadata(record) };
+    }
+    if (end?.result.case === "response") {
+      return { stage: Stage.COMPLETED, response: end.result.value, metadata: lastMetadata(record) };
+    }
     const metadata = create(ExecutedActionMetadataSchema, this.#progress.get(executionId));
     if (record.queuedTimestamp !== undefined) metadata.queuedTimestamp = record.queuedTimestamp;
     if (lease === undefined) return { stage: Stage.QUEUED, metadata };
@@ -131,4 +141,18 @@ export class Operations {
     }
     return { stage: Stage.EXECUTING, metadata };
   }
+}
+
+/** An operation that ended before its execution did. */
+function endedStanding(error: Uint8Array, record: ExecutionRecord): Standing {
+  return { stage: Stage.COMPLETED, error: fromBinary(StatusSchema, error), metadata: lastMetadata(record) };
+}
+
+/** What is known of an execution that has come to no result: when it was queued, and where it was last. */
+function lastMetadata({ lease, queuedTimestamp }: ExecutionRecord): ExecutedActionMetadata {
+  return create(ExecutedActionMetadataSchema, {
+    ...(queuedTimestamp && { queuedTimestamp }),
+    ...(lease && { worker: lease.agentName }),
+    ...(lease?.startTimestamp && { workerStartTimestamp: lease.startTimestamp }),
+  });
 }

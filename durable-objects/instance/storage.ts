@@ -17,6 +17,12 @@ export interface JoinedOperation {
   readonly error: Uint8Array | undefined;
 }
 
+export interface SharingOperation extends Pick<JoinedOperation, "error"> {
+  readonly operationId: string;
+  /** "" where it isn't known. */
+  readonly toolInvocationId: string;
+}
+
 /** Ended executions, many in a row. */
 export interface HistoryPage {
   /** Higher for later ones. */
@@ -66,6 +72,8 @@ const INSTANCE_SCHEMA: readonly string[] = [
     executions BLOB NOT NULL,
     keys TEXT NOT NULL
   )`,
+  // RequestMetadata.tool_invocation_id; that of an execution's first operation is in its request.
+  `ALTER TABLE joined_operations ADD COLUMN tool_invocation_id TEXT NOT NULL DEFAULT ''`,
 ];
 
 /**
@@ -198,12 +206,26 @@ export class InstanceStorage {
     this.#sql.exec("DELETE FROM joined_operations WHERE execution_id = ?", executionId);
   }
 
-  addJoinedOperation(operationId: string, executionId: string): void {
+  addJoinedOperation(operationId: string, executionId: string, toolInvocationId: string): void {
     this.#sql.exec(
-      "INSERT INTO joined_operations (operation_id, execution_id) VALUES (?, ?)",
+      "INSERT INTO joined_operations (operation_id, execution_id, tool_invocation_id) VALUES (?, ?, ?)",
       operationId,
       executionId,
+      toolInvocationId,
     );
+  }
+
+  /** Those that share an execution or did, without its first one unless that ended before the others. */
+  joinedOperationsOf(executionId: string): SharingOperation[] {
+    const query = "SELECT operation_id, error, tool_invocation_id FROM joined_operations WHERE execution_id = ?";
+    return this.#sql
+      .exec<{ operation_id: string; error: ArrayBuffer | null; tool_invocation_id: string }>(query, executionId)
+      .toArray()
+      .map((row) => ({
+        operationId: row.operation_id,
+        error: row.error === null ? undefined : new Uint8Array(row.error),
+        toolInvocationId: row.tool_invocation_id,
+      }));
   }
 
   endJoinedOperation(operationId: string, executionId: string, error: Uint8Array): void {

@@ -115,7 +115,13 @@ export type Decision =
   /** The lease's phase has changed. */
   | { readonly type: "progressed"; readonly executionId: string }
   /** The execution waits again, at its old place. */
-  | { readonly type: "requeued"; readonly executionId: string; readonly why: string }
+  | {
+      readonly type: "requeued";
+      readonly executionId: string;
+      readonly why: string;
+      /** Whether the attempt counts, and was not only handed back or never begun. */
+      readonly spoiled: boolean;
+    }
   /** The lease's result is the execution's: make it durable and cache it, then say `published`. */
   | {
       readonly type: "publish";

@@ -150,6 +150,6 @@ function lose(state: SchedulerState, execution: Execution, loss: Loss): void {
     }
   }
   putInQueue(state, execution);
-  state.decide({ type: "requeued", executionId: execution.id, why: message });
+  state.decide({ type: "requeued", executionId: execution.id, why: message, spoiled: isFailure });
   dispatchExecution(state, execution, loss.kind === "declined" ? undefined : loss.agent);
 }

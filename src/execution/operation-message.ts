@@ -31,8 +31,9 @@ export function parseOutputStreamName(name: string): { operationName: string; st
 export type Standing =
   | { readonly stage: Stage.CACHE_CHECK }
   | { readonly stage: Stage.QUEUED | Stage.EXECUTING; readonly metadata: ExecutedActionMetadata }
-  | { readonly stage: Stage.COMPLETED; readonly response: ExecuteResponse }
-  | { readonly stage: Stage.COMPLETED; readonly error: Status };
+  /** `metadata` is for one that has come to no result, which would have its own. */
+  | { readonly stage: Stage.COMPLETED; readonly response: ExecuteResponse; readonly metadata?: ExecutedActionMetadata }
+  | { readonly stage: Stage.COMPLETED; readonly error: Status; readonly metadata?: ExecutedActionMetadata };
 
 /** The operation message that one client gets. */
 export function operationMessage(name: string, request: ExecutionRequest, standing: Standing): Operation {
@@ -42,7 +43,7 @@ export function operationMessage(name: string, request: ExecutionRequest, standi
     digestFunction: request.digestFunction,
   });
   if (request.actionDigest !== undefined) metadata.actionDigest = request.actionDigest;
-  const partial = "metadata" in standing ? standing.metadata : response?.result?.executionMetadata;
+  const partial = response?.result?.executionMetadata ?? ("metadata" in standing ? standing.metadata : undefined);
   if (partial !== undefined) metadata.partialExecutionMetadata = partial;
   if (standing.stage === Stage.EXECUTING) {
     metadata.stdoutStreamName = outputStreamName(name, "stdout");

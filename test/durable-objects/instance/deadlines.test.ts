@@ -57,6 +57,8 @@ test("the socket of an agent that was lost is closed, so that it connects again 
   await instance.execute();
   await lost.next("lease");
   const closed = await lost.next("closed");
+  const metrics = await (await fetch(`${instance.worker.url}/metrics`, { headers: { connection: "close" } })).text();
+  expect(Number(/^remex_agents_lost_total\{.*\} (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
   expect(closed.code).toBe(4003);
   expect(closed.reason).toContain("connect again");
 });

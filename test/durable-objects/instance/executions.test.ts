@@ -1,12 +1,17 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import {
+  ExecuteOperationMetadataSchema,
+  ExecutionStage_Value as Stage,
+} from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import type { Operation } from "../../../protos/gen/google/longrunning/operations_pb.ts";
 import { PreconditionFailureSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
 import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { ExecutionStream, stageOf } from "./execution-stream.ts";
-import { prepareAction } from "../../e2e/action.ts";
-import { SHORT_STAY_MS, useInstance } from "./instance-fixture.ts";
+import { blobOf, prepareAction } from "../../e2e/action.ts";
+import { upload } from "../../e2e/clients.ts";
+import { type ExecuteOptions, SHORT_STAY_MS, useInstance } from "./instance-fixture.ts";
 
 const instance = useInstance({});
 
@@ -41,6 +46,64 @@ test("a result with a non-zero exit code is a result, and is not cached", async 
     agent.complete((await agent.next("lease")).leaseId, 3);
     await expect(stream.response()).resolves.toMatchObject({ cachedResult: false, result: { exitCode: 3 } });
   }
+});
+
+test("each of those that share an execution gets inlined what it asked for itself", async () => {
+  const agent = await instance.connect("inliner");
+  const [small, other, said] = [blobOf("the small one"), blobOf("the other one"), blobOf("said much")];
+  await upload(instance.clients, [small, other, said]);
+  const run = (inline: ExecuteOptions["inline"] = {}) => instance.execute({ salt: "inline", inline });
+  const streams = [
+    await run({ inlineOutputFiles: ["small"] }),
+    await run({ inlineOutputFiles: ["other"], inlineStdout: true }),
+    await run(),
+  ];
+  const { leaseId } = await agent.next("lease");
+  for (const stream of streams) await stream.until(Stage.EXECUTING);
+  agent.end(leaseId, {
+    outcome: Outcome.COMPLETED,
+    actionResult: {
+      stdoutDigest: said.digest,
+      outputFiles: [
+        { path: "small", digest: small.digest },
+        { path: "other", digest: other.digest },
+      ],
+    },
+  });
+  const inlined = await Promise.all(
+    streams.map(async (stream) => {
+      const { result } = await stream.response();
+      const bytes = [result?.stdoutRaw, ...(result?.outputFiles ?? []).map(({ contents }) => contents)];
+      return bytes.map((each) => Buffer.from(each ?? []).toString());
+    }),
+  );
+  expect(inlined).toEqual([
+    ["", "the small one", ""],
+    ["said much", "", "the other one"],
+    ["", "", ""],
+  ]);
+});
+
+test("updates and ends say what is known of the execution so far", async () => {
+  const about = ({ metadata }: Operation) =>
+    (metadata && anyUnpack(metadata, ExecuteOperationMetadataSchema))?.partialExecutionMetadata;
+  const stream = await instance.execute();
+  const queued = about(await stream.until(Stage.QUEUED));
+  expect(queued?.queuedTimestamp).toBeDefined();
+  const agent = await instance.connect("informer");
+  const { leaseId } = await agent.next("lease");
+  expect(about(await stream.until(Stage.EXECUTING))).toMatchObject({ ...queued, worker: "informer" });
+  agent.complete(leaseId);
+  expect(about(await stream.done())).toMatchObject({ queuedTimestamp: queued?.queuedTimestamp, worker: "informer" });
+
+  const cancelled = await instance.execute();
+  const { name } = await cancelled.until(Stage.EXECUTING);
+  await instance.clients.operations.cancelOperation({ name });
+  const end = await cancelled.done();
+  expect(end.result.case).toBe("error");
+  expect(about(end)).toMatchObject({ worker: "informer" });
+  expect(about(end)?.queuedTimestamp).toBeDefined();
+  expect(about(await instance.clients.operations.getOperation({ name }))).toEqual(about(end));
 });
 
 test("a result is cached with the priority that its results_cache_policy gives it", async () => {

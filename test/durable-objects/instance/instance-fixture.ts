@@ -40,6 +40,8 @@ export type ExecuteOptions = Partial<ActionOptions> & {
   readonly priority?: number;
   /** results_cache_policy.priority. */
   readonly cachePriority?: number;
+  /** What Execute is to inline. */
+  readonly inline?: { readonly inlineStdout?: boolean; readonly inlineOutputFiles?: string[] };
   /** RequestMetadata.tool_invocation_id. */
   readonly invocationId?: string;
   /** RequestMetadata.target_id. */
@@ -60,6 +62,7 @@ export async function execute(clients: Clients, options: ExecuteOptions = {}): P
     policyTimeout,
     priority = 0,
     cachePriority,
+    inline,
     skipCacheLookup,
     stayMs,
     ...rest
@@ -72,6 +75,7 @@ export async function execute(clients: Clients, options: ExecuteOptions = {}): P
     actionDigest: action.digest,
     skipCacheLookup: skipCacheLookup === true,
     executionPolicy,
+    ...inline,
     ...(cachePriority !== undefined && { resultsCachePolicy: { priority: cachePriority } }),
   };
   const metadata = encodeBinaryHeader(

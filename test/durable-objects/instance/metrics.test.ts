@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { z } from "zod";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { LeaseResult_Outcome as Outcome } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
 import { LOCAL_WORKER } from "../../../cli/local-worker.ts";
 import { callMethod } from "../call-method.ts";
 import { useInstance } from "./instance-fixture.ts";
@@ -53,6 +54,25 @@ test("totals outlive the object's sleep, and so does the action cache's hit rate
   ]) {
     expect([series, valueOf(after, series)]).toEqual([series, valueOf(before, series) + 1]);
   }
+});
+
+test("attempts that agents spoil are counted as retries, and what is only handed back is not", async () => {
+  const retries = async () => {
+    const text = await (await fetch(`${instance.worker.url}/metrics`, { headers: { connection: "close" } })).text();
+    return Number(/^remex_attempts_retried_total\{.*\} (\d+)$/m.exec(text)?.[1]);
+  };
+  const before = await retries();
+  const [spoiler, leaver] = [await instance.connect("spoiler"), await instance.connect("leaver")];
+  const streams = [await instance.execute(), await instance.execute()];
+  spoiler.end((await spoiler.next("lease")).leaseId, {
+    outcome: Outcome.INFRASTRUCTURE_FAILURE,
+    status: { message: "no" },
+  });
+  leaver.end((await leaver.next("lease")).leaseId, { outcome: Outcome.HANDED_BACK });
+  // The leaver drains from now on.
+  for (let n = 0; n < 2; n++) spoiler.complete((await spoiler.next("lease")).leaseId);
+  await Promise.all(streams.map((stream) => stream.response()));
+  expect(await retries()).toBe(before + 1);
 });
 
 test("the metrics say what waits, what runs, who is there and what has been", async () => {

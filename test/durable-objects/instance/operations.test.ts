@@ -101,6 +101,29 @@ test("a filter picks operations by stage, build and action", async () => {
   await Promise.all([running.response(), waiting.response()]);
 });
 
+test("operations that share an execution are each listed under its own build, and stay so when one is cancelled", async () => {
+  const list = async (filter: string) => {
+    const { operations } = await instance.clients.operations.listOperations({ name: INSTANCE, filter, pageSize: 1000 });
+    return operations.map(({ done, name }) => ({ done, name }));
+  };
+  const agent = await instance.connect("sharing");
+  const one = await instance.execute({ invocationId: "shared-1", salt: "sharing" });
+  const two = await instance.execute({ invocationId: "shared-2", salt: "sharing" });
+  const { leaseId } = await agent.next("lease");
+  const [{ name: first }, { name: second }] = [await one.until(Stage.EXECUTING), await two.until(Stage.EXECUTING)];
+  expect(await list("tool_invocation_id=shared-1")).toEqual([{ name: first, done: false }]);
+  expect(await list("tool_invocation_id=shared-2")).toEqual([{ name: second, done: false }]);
+  for (const [stream, name, build] of [
+    [two, second, "shared-2"],
+    [one, first, "shared-1"],
+  ] as const) {
+    await instance.clients.operations.cancelOperation({ name });
+    await stream.done();
+    expect(await list(`tool_invocation_id=${build} AND done=true`)).toEqual([{ name, done: true }]);
+  }
+  agent.end(leaseId, { outcome: Outcome.CANCELLED });
+});
+
 test("DeleteOperation forgets an ended operation, one of a merged pair alone, and refuses a live one", async () => {
   const { operations } = instance.clients;
   const agent = await instance.connect("deleted");
