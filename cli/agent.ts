@@ -9,7 +9,7 @@ import { endpointOption, parsePositiveInteger, parseWholeNumberFrom } from "./op
 import { optionsFileOption } from "./options-file.ts";
 import { runAgent } from "./run-agent.ts";
 import { endAtOnce, terminationSignal } from "./termination.ts";
-import { readTokenFile, tokenFileOption } from "./token-file.ts";
+import { renewedToken, tokenFileOption } from "./token-file.ts";
 
 interface AgentFlags {
   readonly endpoint: URL;
@@ -140,10 +140,11 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
     process.exitCode = 1;
     killed.abort();
   });
+  const logger = createLogger(flags.logLevel);
   await runAgent(
     {
       endpoint: flags.endpoint,
-      token: readTokenFile(flags.tokenFile),
+      token: renewedToken(flags.tokenFile, logger),
       instanceName: flags.instance,
       name: flags.name,
       properties: await givenProperties(flags),
@@ -160,7 +161,7 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
       ),
       drainTimeoutMs: flags.drainTimeout * 1000,
       killSignal: killed.signal,
-      logger: createLogger(flags.logLevel),
+      logger,
     },
     terminated,
   );

@@ -153,7 +153,7 @@ async function runBridge(flags: BridgeFlags): Promise<void> {
   const logger = createLogger(flags.logLevel);
   const tls = clientTls(flags);
   const endpointCa = flags.endpointCa === undefined ? undefined : readPem("--endpoint-ca", flags.endpointCa);
-  const token = tokenFile === undefined ? undefined : renewedToken(tokenFile, logger);
+  const token = renewedToken(tokenFile, logger);
   if (token !== undefined && endpoint.protocol === "http:") {
     logger.warn(
       { endpoint: endpoint.href },

@@ -27,7 +27,7 @@ export function doctorCommand(): Command {
         "clock, the work directory, the sandbox, a compiler. The exit code is 1 if an agent can't work here.",
     )
     .addOption(endpointOption())
-    .addOption(tokenFileOption())
+    .addOption(tokenFileOption("the token that the agent is to have"))
     .addOption(new Option("--instance <name>", "the instance to serve").default("main").env("REMEX_INSTANCE"))
     .addOption(
       new Option("--work-dir <dir>", "where inputs are cached and actions run")

@@ -17,7 +17,7 @@ import { runAgent } from "./run-agent.ts";
 import { RunningParts } from "./running-parts.ts";
 import { aborted } from "../worker-agents/aborted.ts";
 import { terminationSignal } from "./termination.ts";
-import { readTokenFile, tokenFileOption } from "./token-file.ts";
+import { renewedToken, tokenFileOption } from "./token-file.ts";
 import { openTracing } from "./tracing.ts";
 
 /** How long calls through the bridge, and the agent's last results, may still take when everything stops. */
@@ -162,14 +162,15 @@ async function importLocalWorker(): Promise<typeof import("./local-worker.ts")> 
 async function startAgent({ flags, config, directory, logger, parts, terminated }: Run, endpoint: URL): Promise<void> {
   const stop = new AbortController();
   const ready = Promise.withResolvers<undefined>();
+  const agentLogger = logger.child({ part: "agent" });
   const ended = runAgent(
     {
       endpoint,
-      token: readTokenFile(flags.tokenFile),
+      token: renewedToken(flags.tokenFile, agentLogger),
       instanceName: config.instanceName,
       name: hostname(),
       workDirectory: join(directory, "agent"),
-      logger: logger.child({ part: "agent" }),
+      logger: agentLogger,
       drainTimeoutMs: 0,
       limits: { acknowledgementTimeoutMs: GRACE_MS },
       onReady: () => {

@@ -10,16 +10,21 @@ const REREAD_MS = 10_000;
  * `--token-file`: a token is never an argument, which other users of the machine could see.
  * @param use what it is for
  */
-export function tokenFileOption(use = "the token by which the agent is known to the Worker"): Option {
+export function tokenFileOption(
+  use = "the token by which the agent is known to the Worker; it is read again when it is renewed",
+): Option {
   return new Option("--token-file <file>", `a file that holds ${use}`).env("REMEX_TOKEN_FILE");
 }
 
 /**
- * The token in the file, read again now and then, since tokens expire and are renewed. While a new one can't be read, the
- * last one is given.
+ * The token in the file, or undefined if none is named, read again now and then, since tokens expire and are renewed.
+ * While a new one can't be read, the last one is given.
  * @throws Fault if the file can't be read at first, or holds no token then.
  */
-export function renewedToken(path: string, logger: Logger): () => string {
+export function renewedToken(path: string, logger: Logger): () => string;
+export function renewedToken(path: string | undefined, logger: Logger): (() => string) | undefined;
+export function renewedToken(path: string | undefined, logger: Logger): (() => string) | undefined {
+  if (path === undefined) return undefined;
   let token = readToken(path);
   let readMs = performance.now();
   return () => {
@@ -35,7 +40,7 @@ export function renewedToken(path: string, logger: Logger): () => string {
 }
 
 /**
- * The token in the file, or undefined if none is named.
+ * The token in the file, or undefined if none is named, for a command that is soon over.
  * @throws Fault if the file can't be read or holds no token.
  */
 export function readTokenFile(path: string | undefined): string | undefined {

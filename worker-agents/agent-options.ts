@@ -21,8 +21,8 @@ export interface AgentOptions {
   readonly maxActions?: number;
   /** How many persistent workers may be kept; 0 for none. Default: one for each CPU. */
   readonly maxPersistentWorkers?: number;
-  /** Sent as a bearer token. */
-  readonly token?: string | undefined;
+  /** The bearer token, as it is at the time: asked for each connection and call, since tokens expire and are renewed. */
+  readonly token?: (() => string) | undefined;
   readonly logger: Logger;
   /** Makes spans of leases whose calls are traced. */
   readonly tracer?: Tracer | undefined;

@@ -29,7 +29,7 @@ describe("an agent's connection", () => {
           { name: "pool", value: "two" },
         ],
         maxActions: 7,
-        token: "secret",
+        token: () => "secret",
         logger: SILENT,
         killSignal: stop.signal,
       },
@@ -47,9 +47,27 @@ describe("an agent's connection", () => {
   });
 
   it("carries the token to the CAS, too", async () => {
-    const agent = await startAgent({ token: "secret" });
+    const agent = await startAgent({ token: () => "secret" });
     await runAction(agent, { inputs: { a: "1" }, command: shell("true") });
     expect([...agent.peer.cas.authorizations]).toEqual(["Bearer secret"]);
+  });
+
+  it("and the calls to the CAS have the token that is there at the time, so that one which expires can be renewed", async () => {
+    let token = "first";
+    const { peer, connection } = await startAgent({ token: () => token });
+    connection.lease(leaseOf(peer, { inputs: { a: "content of a input" }, command: shell("true") }));
+    await connection.result();
+    expect([...peer.cas.authorizations]).toEqual(["Bearer first"]);
+    token = "second";
+    peer.cas.authorizations.clear();
+    peer.refuseWith = 401;
+    connection.terminate();
+    await expect.poll(() => peer.upgrades.at(-1)?.headers.authorization).toBe("Bearer second");
+    peer.refuseWith = undefined;
+    const again = (await peer.welcomed()).connection;
+    again.lease(leaseOf(peer, { inputs: { b: "content of another input" }, command: shell("true") }));
+    await again.result();
+    expect([...peer.cas.authorizations]).toEqual(["Bearer second"]);
   });
 
   it("may be lost while an action runs: the action goes on, and its result comes on the next one", async () => {

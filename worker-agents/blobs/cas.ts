@@ -12,7 +12,8 @@ const CALLS_AT_ONCE = 8;
 export interface CasOptions {
   readonly endpoint: URL;
   readonly instanceName: string;
-  readonly token: string | undefined;
+  /** Asked for each call. */
+  readonly token: (() => string) | undefined;
   readonly retryPolicy: RetryPolicy;
   readonly callTimeoutMs: number;
   readonly maxRequestBytes: number;
@@ -55,9 +56,9 @@ export function openCas(options: CasOptions): Cas {
   };
 }
 
-function bearerToken(token: string): Interceptor {
+function bearerToken(token: () => string): Interceptor {
   return (next) => (request) => {
-    request.header.set("authorization", `Bearer ${token}`);
+    request.header.set("authorization", `Bearer ${token()}`);
     return next(request);
   };
 }

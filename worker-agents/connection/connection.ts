@@ -30,7 +30,8 @@ export class AgentRefusedError extends Error {
 
 export interface ConnectionOptions {
   readonly url: URL;
-  readonly token: string | undefined;
+  /** Asked for each socket. */
+  readonly token: (() => string) | undefined;
   readonly reconnect: Backoff;
   readonly welcomeTimeoutMs: number;
   readonly logger: Logger;
@@ -89,7 +90,7 @@ export class Connection {
     const { url, token, welcomeTimeoutMs, logger } = this.#options;
     const session = { welcomedAt: Infinity, stopping: false };
     const socket: AgentSocket = new AgentSocket(
-      { url, token, handshakeTimeoutMs: welcomeTimeoutMs, logger },
+      { url, token: token?.(), handshakeTimeoutMs: welcomeTimeoutMs, logger },
       {
         onOpen: () => {
           const hello = create(AgentMessageSchema, { message: { case: "hello", value: this.#options.hello() } });
