@@ -13,6 +13,9 @@ export const MAX_REQUEST_MESSAGE_BYTES = 8 << 20;
  */
 export const MAX_BATCH_BYTES = MAX_MESSAGE_BYTES - (128 << 10);
 
+/** How long a lease may take beside its command, for inputs and outputs: agents bound their transfers by it. */
+export const LEASE_OVERHEAD_S = 30 * 60;
+
 /**
  * The range of ResultsCachePolicy.priority, either way. Each step is an hour by which an action result is evicted later or
  * earlier, so this is a year; what is beyond counts as this.

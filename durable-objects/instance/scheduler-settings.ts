@@ -1,9 +1,7 @@
 import type { SchedulerConfig } from "../../src/config/schema.ts";
+import { LEASE_OVERHEAD_S } from "../../src/limits.ts";
 import type { SchedulerLimits } from "../scheduler/limits.ts";
 import type { PlatformRules } from "../scheduler/platform.ts";
-
-/** How an agent's transfers are bounded: see Lease in remex.agent.v1. */
-const LEASE_OVERHEAD_MS = 30 * 60_000;
 
 /** How long a large action waits for an agent to be free by chance, before one is kept for it. */
 const RESERVE_AFTER_MS = 10_000;
@@ -19,7 +17,7 @@ export function schedulerLimits(config: SchedulerConfig): SchedulerLimits {
     failureMemoryMs: config.failure_memory_s * 1000,
     maxQueuedActions: config.max_queued_actions,
     allocationStrategy: config.allocation_strategy,
-    leaseOverheadMs: LEASE_OVERHEAD_MS,
+    leaseOverheadMs: LEASE_OVERHEAD_S * 1000,
     reserveAfterMs: RESERVE_AFTER_MS,
   };
 }

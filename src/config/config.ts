@@ -1,5 +1,6 @@
 import JSON5 from "json5";
 import { digestFunctionByName, type DigestFunction } from "../digest/digest-function.ts";
+import { LEASE_OVERHEAD_S } from "../limits.ts";
 import { describeIssues, pathText, shown } from "./issues.ts";
 import { type AccessConfig, configSchema, type Place, type SchedulerConfig, type StoreConfig } from "./schema.ts";
 
@@ -93,7 +94,7 @@ export function parseConfig(text: string): Config {
 
 /** How long an action may take, in all of its attempts, once agents are free: so long its inputs must not be evicted. */
 function longestActionS(scheduler: SchedulerConfig): number {
-  const attemptS = scheduler.max_action_timeout_s + scheduler.worker_timeout_s;
+  const attemptS = scheduler.max_action_timeout_s + scheduler.worker_timeout_s + LEASE_OVERHEAD_S;
   return (scheduler.max_job_retries + 1) * attemptS + scheduler.no_worker_timeout_s;
 }
 

@@ -137,8 +137,8 @@ export const storeSchema = z.strictObject({
     .default(86_400)
     .describe(
       "What was used within this time is never evicted, even if the store grows beyond max_bytes. It must be longer than " +
-        "all attempts of an action may take, (max_job_retries + 1) × (max_action_timeout_s + worker_timeout_s) + " +
-        "no_worker_timeout_s of each scheduler that uses the store; leave room for waiting while all agents are busy.",
+        "all attempts of an action may take, (max_job_retries + 1) × (max_action_timeout_s + worker_timeout_s + 1800 for " +
+        "inputs and outputs) + no_worker_timeout_s of each scheduler that uses the store; leave room for waiting while all agents are busy.",
     ),
   max_blob_bytes: positiveInt
     .default(64 * 2 ** 30)
