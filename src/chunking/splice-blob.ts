@@ -1,11 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { ChunkingFunction_Value } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { chunkBySize } from "../batching/chunk.ts";
 import type { BlobStore } from "../blob-store/blob-store.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import { missingBlobsError } from "../errors/missing-blobs.ts";
 import { takeMemory } from "../memory/isolate-memory.ts";
-import type { ChunkList, ChunkLists } from "./chunk-lists.ts";
+import type { ChunkLists } from "./chunk-lists.ts";
 import { CHUNK_BATCH_BYTES, MAX_CHUNKS } from "./limits.ts";
 
 const READ_BYTES = 256 << 10;
@@ -22,9 +23,8 @@ export async function spliceBlob(
   lists: ChunkLists,
   instance: string,
   blob: Digest,
-  list: ChunkList,
+  chunks: readonly Digest[],
 ): Promise<void> {
-  const { chunks } = list;
   if (chunks.length > MAX_CHUNKS) {
     throw new ConnectError(
       `blob ${digestKey(blob)} has ${chunks.length} chunks; at most ${MAX_CHUNKS} can be spliced: upload it by ByteStream`,
@@ -50,7 +50,8 @@ export async function spliceBlob(
   } finally {
     release();
   }
-  await lists.put(blob, list);
+  // Whatever the client says of how it made the cuts, others would take for a fact.
+  await lists.put(blob, { chunks, chunkingFunction: ChunkingFunction_Value.UNKNOWN });
 }
 
 async function* bytesOf(blobs: BlobStore, chunks: readonly Digest[]): AsyncGenerator<Uint8Array, void, undefined> {

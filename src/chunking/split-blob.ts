@@ -15,13 +15,27 @@ const READ_BYTES = 256 << 10;
 /** The buffer that chunks are cut from, and a batch of them, the last of which may exceed its limit. */
 const HELD_BYTES = 2 * MAX_CHUNK_BYTES + CHUNK_BATCH_BYTES + MAX_CHUNK_BYTES;
 
+/** What whoever asks for a blob's chunks may have stored for it. */
+export interface Cutting {
+  /** Whether chunks may be cut and stored. */
+  readonly isAllowed: boolean;
+  /** Is told of bytes that are about to be stored, and throws if they may not be; undefined if there is nothing to wait for. */
+  readonly charge: (bytes: number) => Promise<void> | undefined;
+}
+
 /**
  * The chunks of a stored blob, all of which are stored: those that it was spliced from or split into before, as long as
  * they are there, else ones that are cut and stored now.
  *
- * @throws ConnectError NOT_FOUND if the blob is not stored, INVALID_ARGUMENT if it is too large to be split.
+ * @throws ConnectError NOT_FOUND if the blob is not stored, or its chunks are not and must not be cut; INVALID_ARGUMENT if
+ * it is too large to be split; as `cutting.charge` does.
  */
-export async function splitBlob(blobs: BlobStore, lists: ChunkLists, blob: Digest): Promise<ChunkList> {
+export async function splitBlob(
+  blobs: BlobStore,
+  lists: ChunkLists,
+  blob: Digest,
+  cutting: Cutting,
+): Promise<ChunkList> {
   const known = blob.sizeBytes <= MIN_CHUNK_BYTES ? wholeBlob(blob) : await lists.get(blob);
   if (known !== undefined) {
     const missing = await blobs.findMissing([blob, ...known.chunks]);
@@ -29,7 +43,11 @@ export async function splitBlob(blobs: BlobStore, lists: ChunkLists, blob: Diges
     if (missing.some((digest) => digestKey(digest) === digestKey(blob))) throw missingBlobsError([blob], Code.NotFound);
   }
   if (blob.sizeBytes > MAX_SPLIT_BYTES) throw tooLarge(blob);
-  const list = { chunks: await storeChunks(blobs, blob), chunkingFunction: ChunkingFunction_Value.FAST_CDC_2020 };
+  if (!cutting.isAllowed) throw await notCut(blobs, blob);
+  const list = {
+    chunks: await storeChunks(blobs, blob, cutting),
+    chunkingFunction: ChunkingFunction_Value.FAST_CDC_2020,
+  };
   await lists.put(blob, list);
   return list;
 }
@@ -39,7 +57,7 @@ function wholeBlob(blob: Digest): ChunkList {
   return { chunks: [blob], chunkingFunction: ChunkingFunction_Value.FAST_CDC_2020 };
 }
 
-async function storeChunks(blobs: BlobStore, blob: Digest): Promise<Digest[]> {
+async function storeChunks(blobs: BlobStore, blob: Digest, { charge }: Cutting): Promise<Digest[]> {
   const release = await takeMemory(HELD_BYTES);
   try {
     const stream = await blobs.read(blob);
@@ -54,7 +72,7 @@ async function storeChunks(blobs: BlobStore, blob: Digest): Promise<Digest[]> {
       batchBytes = 0;
     };
     const content = readChunks(stream, { lengthBytes: blob.sizeBytes, maxBytes: READ_BYTES });
-    for await (const bytes of cutIntoChunks(content)) {
+    for await (const bytes of cutIntoChunks(charged(content, charge))) {
       if (chunks.length === MAX_CHUNKS) throw tooLarge(blob);
       const hash = startHash(blob.digestFunction).update(bytes).digest("hex");
       const digest = parseDigest(blob.digestFunction, hash, bytes.length);
@@ -68,6 +86,26 @@ async function storeChunks(blobs: BlobStore, blob: Digest): Promise<Digest[]> {
   } finally {
     release();
   }
+}
+
+async function* charged(
+  content: AsyncIterable<Uint8Array>,
+  charge: Cutting["charge"],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const bytes of content) {
+    await charge(bytes.length);
+    yield bytes;
+  }
+}
+
+/** Why there are no chunks for somebody who may not have any stored. */
+async function notCut(blobs: BlobStore, blob: Digest): Promise<ConnectError> {
+  const missing = await blobs.findMissing([blob]);
+  if (missing.length > 0) return missingBlobsError([blob], Code.NotFound);
+  return new ConnectError(
+    `no chunks of blob ${digestKey(blob)} are stored, and cutting it takes the right to write blobs; read it by ByteStream`,
+    Code.NotFound,
+  );
 }
 
 function tooLarge(blob: Digest): ConnectError {

@@ -11,7 +11,7 @@ import {
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { StatusSchema, type Status } from "../../protos/gen/google/rpc/status_pb.ts";
 import { authorizedInstance } from "../access/authorized-instance.ts";
-import { callerKey } from "../access/caller.ts";
+import { callerKey, mayOn } from "../access/caller.ts";
 import { openChunkLists } from "../chunking/chunk-lists.ts";
 import { spliceBlob } from "../chunking/splice-blob.ts";
 import { splitBlob } from "../chunking/split-blob.ts";
@@ -26,6 +26,7 @@ import {
 } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { OK } from "../errors/status.ts";
+import { chargeUpload } from "../quota/charge.ts";
 import type { ServedInstance } from "../served-instance.ts";
 import { treePages } from "../trees/tree-pages.ts";
 import { BatchAnswer, checkDigestsAnswer } from "./batch-answer.ts";
@@ -114,17 +115,21 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
       const parsedFunction = requestDigestFunction(digestFunction, blobDigest?.hash, instance.digestFunctions);
       const blob = digestFromWire(parsedFunction, blobDigest, "blob_digest");
       const lists = openChunkLists(env, instance.config);
-      const { chunks, chunkingFunction } = await splitBlob(instance.blobs, lists, blob);
+      const caller = context.values.get(callerKey);
+      const { chunks, chunkingFunction } = await splitBlob(instance.blobs, lists, blob, {
+        isAllowed: mayOn(caller, instanceName, "write-blobs"),
+        charge: (bytes) => chargeUpload(env, caller, bytes),
+      });
       return { chunkDigests: chunks.map(digestToWire), chunkingFunction };
     },
 
-    async spliceBlob({ instanceName, blobDigest, chunkDigests, digestFunction, chunkingFunction }, context) {
+    async spliceBlob({ instanceName, blobDigest, chunkDigests, digestFunction }, context) {
       const instance = authorizedInstance(env, context, instanceName, "write-blobs");
       const parsedFunction = requestDigestFunction(digestFunction, blobDigest?.hash, instance.digestFunctions);
       const blob = digestFromWire(parsedFunction, blobDigest, "blob_digest");
       const chunks = parseDigests(instance, chunkDigests, parsedFunction.value);
       const lists = openChunkLists(env, instance.config);
-      await spliceBlob(instance.blobs, lists, instance.config.name, blob, { chunks, chunkingFunction });
+      await spliceBlob(instance.blobs, lists, instance.config.name, blob, chunks);
       return { blobDigest: digestToWire(blob) };
     },
   };

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { Code, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,9 +10,9 @@ import { type Clients, clientsOver } from "../../e2e/clients.ts";
 import { startWorker, type TestWorker } from "../../worker.ts";
 
 const CONFIG = JSON.stringify({
-  stores: { S: {} },
+  stores: { MAIN_STORE: {} },
   schedulers: { M: {} },
-  services: { execution: [{ instance_name: "main", scheduler: "M", cas_store: "S" }] },
+  services: { execution: [{ instance_name: "main", scheduler: "M", cas_store: "MAIN_STORE" }] },
   access: {
     anonymous: {},
     tokens: [
@@ -128,6 +128,25 @@ describe.each([
     await expect(codeOf(call, "stranger-token")).resolves.toBe(Code.PermissionDenied);
     await expect(codeOf(call, undefined)).resolves.toBe(Code.Unauthenticated);
     await expect(codeOf(call, "no-such-token")).resolves.toBe(Code.Unauthenticated);
+  });
+
+  test("a blob is not split for those who may not write: they get the chunks that there are already", async () => {
+    const large = blobOf(randomBytes(300_000).toString("latin1"));
+    const blobDigest = large.digest;
+    const { cas } = clientsWith(tokenOf("cache-writer"));
+    await cas.batchUpdateBlobs({ ...main, requests: [large] });
+    const count = async () => {
+      const shards = await Promise.all([0, 1, 2, 3].map((shard) => worker.shardSql(shard, "SELECT hash FROM blobs")));
+      return shards.flat().length;
+    };
+    const before = await count();
+    const split = (role: Role) => clientsWith(tokenOf(role)).cas.splitBlob({ ...main, blobDigest });
+    await expect(split("cache-reader")).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(split("cache-reader")).rejects.toThrow("read it by ByteStream");
+    await expect(count()).resolves.toBe(before);
+    const { chunkDigests } = await split("cache-writer");
+    await expect(count()).resolves.toBe(before + chunkDigests.length);
+    await expect(split("cache-reader")).resolves.toMatchObject({ chunkDigests });
   });
 
   test("a client is told what it may, so that it does not try", async () => {

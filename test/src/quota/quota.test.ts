@@ -39,6 +39,7 @@ const CONFIG = JSON.stringify({
       token("many", { requests_per_minute: 100_000 }),
       token("uploads", { upload_bytes_per_hour: 2 * MEBIBYTE }),
       token("http-uploads", { upload_bytes_per_hour: MEBIBYTE }),
+      token("splits", { upload_bytes_per_hour: MEBIBYTE }),
       token("page", { requests_per_minute: 1 }),
       token("refused", { requests_per_minute: 1 }),
     ],
@@ -184,5 +185,18 @@ describe("uploads", () => {
     expect(put.status).toBe(429);
     expect(Number(put.headers.get("retry-after"))).toBeGreaterThan(0);
     expect((await request(path, "http-uploads")).status).toBe(404);
+  });
+
+  test("are what a blob is cut into, too", async () => {
+    const blob = blobOf(new Uint8Array(2 * MEBIBYTE).fill(2));
+    const name = `main/uploads/${randomUUID()}/blobs/${blob.digest.hash}/${blob.data.length}`;
+    await clientsOf("free").byteStream.write(streamOf(writeRequests(name, blob.data)));
+    const request = { instanceName: "main", blobDigest: blob.digest };
+    const error = await refusalOf(clientsOf("splits").cas.splitBlob(request));
+    expect(error.code).toBe(Code.ResourceExhausted);
+    expect(error.rawMessage).toContain("1048576 bytes of uploads an hour");
+    // Once they are there they cost nothing.
+    const { chunkDigests } = await clientsOf("free").cas.splitBlob(request);
+    await expect(clientsOf("splits").cas.splitBlob(request)).resolves.toMatchObject({ chunkDigests });
   });
 });

@@ -126,8 +126,10 @@ test.each([
   expect((await clients.cas.spliceBlob(request)).blobDigest).toEqual(blobDigest);
   expect(await missing(blobDigest)).toEqual([]);
   expect((await read(blobDigest)).equals(bytes)).toBe(true);
-  // It is split into what it was spliced from.
-  if (bytes.length > 128 * KIB) expect(await split(blobDigest)).toMatchObject({ chunkDigests, chunkingFunction });
+  // It is split into what it was spliced from. How that was cut is only what one client said, and no fact for others.
+  if (bytes.length > 128 * KIB) {
+    expect(await split(blobDigest)).toMatchObject({ chunkDigests, chunkingFunction: ChunkingFunction_Value.UNKNOWN });
+  }
   expect((await clients.cas.spliceBlob(request)).blobDigest).toEqual(blobDigest);
 });
 
