@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { pino } from "pino";
 import { DigestFunction_Value } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
@@ -27,7 +27,7 @@ import type { Target } from "../target.ts";
 import { Violation } from "../violation.ts";
 import { INSTANCE } from "../world.ts";
 
-const STEPS_OF_A_CASE = 150;
+const STEPS_OF_A_CASE = 100;
 
 /** How long the agent has to do honest work again, and to stop. */
 const PATIENCE_MS = 30_000;
@@ -231,7 +231,10 @@ function hostileLease(random: Random, peer: AgentPeer, outside: string): Lease {
   };
   const tree = hostileTree(random);
   for (const { data } of tree.blobs) peer.cas.put(data);
-  const inputs = { link: { target: random.pick([outside, "../../outside", "/"]) ?? "/" }, file: "content" };
+  const inputs = {
+    link: { target: random.pick([outside, "../../outside", dirname(outside)]) ?? outside },
+    file: "content",
+  };
   const lease = leaseOf(peer, {
     command,
     timeoutMs: random.pick([0, 1, 1000]) ?? 1,
