@@ -651,7 +651,8 @@ export const CapacitySchema: GenMessage<Capacity> = /*@__PURE__*/
 
 /**
  * Asks for what a running command has written. The agent answers with one OutputChunk as soon as there is anything after
- * the offset, or the command has ended. So output travels only while somebody reads it, and no faster.
+ * the offset, or the command has ended. So output travels only while somebody reads it, and no faster. A request with the
+ * id of one that the agent has not answered yet takes its place: only the later one is answered.
  *
  * @generated from message remex.agent.v1.OutputRequest
  */
