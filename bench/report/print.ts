@@ -51,9 +51,10 @@ function speed({ scenarios }: Report): string {
       }),
     ),
     scenarios
-      .flatMap(({ name, figures, result }) => [
+      .flatMap(({ name, concurrency, operationsPerRun, figures, result }) => [
         ...Object.entries(figures).map(([what, share]) => `${name}: ${what}: ${percent(share)}`),
-        ...(Object.keys(figures).length > 0
+        // All of it was there at once.
+        ...(concurrency >= operationsPerRun && concurrency > 1
           ? [`${name}: drained in ${figure(result.durationMs.median / 1000)} s`]
           : []),
       ])

@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { allScenarios } from "../../bench/scenarios/all-scenarios.ts";
@@ -27,6 +30,51 @@ const reportSchema = z.object({
   skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
 });
 type ScenarioReport = z.infer<typeof reportSchema>["scenarios"][number];
+
+const figuresSchema = z.object({
+  scenarios: z.array(z.object({ name: z.string(), result: summary, figures: z.record(z.string(), z.number()) })),
+});
+
+describe("the bench's options", () => {
+  beforeAll(bundleBench, 60_000);
+
+  it("put R2 and the objects at a distance", async () => {
+    const far = ["--r2-latency-ms", "150", "--object-latency-ms", "100"];
+    const scenarios = ["ac-miss", "stream-write-1MiB"];
+    const { stdout } = await runBench(
+      "--scale",
+      "tiny",
+      "--runs",
+      "1",
+      "--no-baselines",
+      ...far,
+      "--json",
+      "-",
+      ...scenarios,
+    );
+    const [miss, write] = figuresSchema.parse(JSON.parse(stdout)).scenarios;
+    // One call of an object; then one or more of them, and an R2 operation between.
+    expect(miss?.result.latencyMs.p50).toBeGreaterThanOrEqual(100);
+    expect(write?.result.latencyMs.p50).toBeGreaterThanOrEqual(100 + 150);
+  }, 60_000);
+
+  it("leave the bill out, write profiles, and show it all as tables", async () => {
+    const profiles = await mkdtemp(join(tmpdir(), "remex-profiles-"));
+    try {
+      const options = ["--scale", "tiny", "--runs", "1", "--no-baselines", "--no-bill", "--cpu-prof", profiles];
+      const { exitCode, stdout, stderr } = await runBench(...options, "capabilities", "execute-burst");
+      expect(exitCode, stderr).toBe(0);
+      expect(stdout).toMatch(/^capabilities +\d+ +\d+ /m);
+      expect(stdout).toMatch(/^execute-burst: .*later build.*: \d+(\.\d+)?%$/m);
+      expect(stdout).toMatch(/^execute-burst: drained in [\d.]+ s$/m);
+      expect(stdout).not.toContain("The bill");
+      const parts = await readdir(profiles);
+      expect(parts.sort()).toEqual(["agent.cpuprofile", "bridge.cpuprofile", "workerd.cpuprofile"]);
+    } finally {
+      await rm(profiles, { recursive: true });
+    }
+  }, 60_000);
+});
 
 describe("the bench at its tiny scale, on the Remex that it starts", () => {
   const names = allScenarios(SCALES.tiny, 8).map(({ name }) => name);
