@@ -131,5 +131,9 @@ describe("the bench at its tiny scale, on the Remex that it starts", () => {
     // A request of its own, and an R2 object.
     const { bill, operationsPerRun } = scenario("stream-write-1MiB");
     expect(bill?.counts).toMatchObject({ workerRequests: operationsPerRun, r2ClassA: operationsPerRun });
+    // Small blobs are rows.
+    for (const name of ["batch-update-100x1KiB", "batch-read-100x1KiB"]) {
+      expect(scenario(name).bill?.counts, name).toMatchObject({ r2ClassA: 0, r2ClassB: 0 });
+    }
   });
 });
