@@ -54,7 +54,7 @@ function speed({ scenarios }: Report): string {
       .flatMap(({ name, concurrency, operationsPerRun, figures, result }) => [
         ...Object.entries(figures).map(([what, share]) => `${name}: ${what}: ${percent(share)}`),
         // All of it was there at once.
-        ...(concurrency >= operationsPerRun && concurrency > 1
+        ...(Object.keys(figures).length > 0 && concurrency >= operationsPerRun
           ? [`${name}: drained in ${figure(result.durationMs.median / 1000)} s`]
           : []),
       ])
