@@ -11,8 +11,9 @@ import { formatGrpcTimeout } from "./grpc-timeout.ts";
 import type { RequestSource } from "./held-request.ts";
 import type { BridgeLimits } from "./limits.ts";
 import { toGrpcWebRequest } from "./metadata.ts";
-import { RepeatableRequest, type RepeatMemory } from "./repeatable-request.ts";
+import { RepeatableRequest } from "./repeatable-request.ts";
 import { Repeats } from "./repeats.ts";
+import type { RequestMemory } from "./request-memory.ts";
 import { readResponseHead } from "./response-head.ts";
 import { TrailerSplitter } from "./trailer-splitter.ts";
 import type { Upstream, UpstreamCall, UpstreamResponse } from "./upstream.ts";
@@ -23,7 +24,8 @@ export interface CallContext {
   readonly upstream: Upstream;
   readonly limits: BridgeLimits;
   readonly logger: Logger;
-  readonly repeatMemory: RepeatMemory;
+  /** Of requests that may be sent again. */
+  readonly repeatMemory: RequestMemory;
   /** Makes a span of each client's call; undefined where tracing is off. */
   readonly tracer: Tracer | undefined;
 }

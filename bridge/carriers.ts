@@ -15,10 +15,11 @@ import { createSmallWrites } from "./byte-stream/small-writes.ts";
 import { UploadMemory } from "./byte-stream/upload-tail.ts";
 import { type CallContext, carryCall } from "./call.ts";
 import type { ClientCall } from "./client-call.ts";
-import { carryFindMissingBlobs } from "./existence/carry-find-missing-blobs.ts";
+import { carryFindMissingBlobs, type ExistenceContext } from "./existence/carry-find-missing-blobs.ts";
 import { KnownBlobs } from "./existence/known-blobs.ts";
 import { isGrpcProto } from "./metadata.ts";
 import { pathOf } from "./method-path.ts";
+import { RequestMemory } from "./request-memory.ts";
 import { carryExecution } from "./resume-execution.ts";
 import { codeOf } from "./trailers.ts";
 
@@ -72,7 +73,9 @@ export function createCarriers(context: CallContext): (call: ClientCall) => Carr
     special.set(GET_ACTION_RESULT, (call) => carryGetActionResult(call, reads));
   }
   if (limits.existenceTtlMs > 0) {
-    special.set(FIND_MISSING_BLOBS, (call) => carryFindMissingBlobs(call, context, knownBlobs));
+    const existenceMemory = new RequestMemory(limits.existenceRequestsBytes);
+    const existence: ExistenceContext = { ...context, knownBlobs, existenceMemory };
+    special.set(FIND_MISSING_BLOBS, (call) => carryFindMissingBlobs(call, existence));
   }
   return (call) => {
     // That no result is cached says nothing about blobs.

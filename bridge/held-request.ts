@@ -1,4 +1,5 @@
 import type { ClientCall } from "./client-call.ts";
+import type { RequestMemory } from "./request-memory.ts";
 
 /** How much that nobody has asked for yet is taken from the client. */
 const HIGH_WATER_BYTES = 64 * 1024;
@@ -22,6 +23,8 @@ export interface RequestSource {
 export class HeldRequest implements RequestSource {
   readonly maxHeldBytes: number;
   readonly #call: ClientCall;
+  readonly #memory: RequestMemory | undefined;
+  #takenBytes = 0;
   #chunks: Uint8Array[] = [];
   /** How many of the chunks `next` has returned, how many bytes they have, and how many are in the others. */
   #pulled = 0;
@@ -36,22 +39,29 @@ export class HeldRequest implements RequestSource {
     this.#wake?.();
   };
 
-  /** @param maxHeldBytes when so much is held, no more is looked at */
-  constructor(call: ClientCall, maxHeldBytes: number) {
+  /**
+   * @param maxHeldBytes when so much is held, no more is looked at
+   * @param memory nor when there is no room there; what was looked at takes it until it is handed on or the call is over
+   */
+  constructor(call: ClientCall, maxHeldBytes: number, memory?: RequestMemory) {
     this.maxHeldBytes = maxHeldBytes;
     this.#call = call;
+    this.#memory = memory;
     call.readRequest(
       (chunk) => this.#take(chunk),
       () => {
         this.#end();
       },
     );
-    call.onceOver(() => this.#wake?.());
+    call.onceOver(() => {
+      this.#giveBack();
+      this.#wake?.();
+    });
   }
 
   /**
-   * The next chunk, or undefined when the request has ended, the call is over, or as much is held as may be. One caller
-   * may wait at a time.
+   * The next chunk, or undefined when the request has ended, the call is over, or as much is held as may be, by it alone
+   * or together with others. One caller may wait at a time.
    */
   async next(): Promise<Uint8Array | undefined> {
     if (this.#pulledBytes >= this.maxHeldBytes) {
@@ -68,6 +78,7 @@ export class HeldRequest implements RequestSource {
     }
     const chunk = this.#chunks[this.#pulled];
     const bytes = chunk?.length ?? 0;
+    if (!this.#takeRoom(bytes)) return undefined;
     this.#waitingBytes -= bytes;
     if (this.#holding) {
       this.#pulled++;
@@ -80,6 +91,7 @@ export class HeldRequest implements RequestSource {
 
   /** Lets go of what was looked at, now and from now on: it can't be read again. */
   release(): void {
+    this.#giveBack();
     this.#holding = false;
     this.#chunks.splice(0, this.#pulled);
     this.#pulled = 0;
@@ -89,6 +101,7 @@ export class HeldRequest implements RequestSource {
   /** Hands on all of the request that is held or still to come; `next` may not be called any more. */
   readRequest(take: (chunk: Uint8Array) => boolean, end: () => void): void {
     const held = Buffer.concat(this.#chunks);
+    this.#giveBack();
     this.#chunks = [];
     this.#pulled = 0;
     this.#take = take;
@@ -103,6 +116,18 @@ export class HeldRequest implements RequestSource {
 
   resumeRequest(): void {
     this.#call.resumeRequest();
+  }
+
+  #takeRoom(bytes: number): boolean {
+    if (this.#memory === undefined || !this.#holding) return true;
+    if (this.#call.isOver() || !this.#memory.take(bytes)) return false;
+    this.#takenBytes += bytes;
+    return true;
+  }
+
+  #giveBack(): void {
+    this.#memory?.give(this.#takenBytes);
+    this.#takenBytes = 0;
   }
 
   #hold(chunk: Uint8Array): boolean {

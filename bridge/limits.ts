@@ -38,6 +38,9 @@ export interface BridgeLimits {
   /** How long a blob counts as there once FindMissingBlobs said so, and how many are remembered; 0 ms asks each time. */
   readonly existenceTtlMs: number;
   readonly existenceBlobs: number;
+  /** What is held of one FindMissingBlobs while it is answered so, and of all of them together; others are passed on. */
+  readonly existenceRequestBytes: number;
+  readonly existenceRequestsBytes: number;
   /** The largest request that the endpoint takes: a larger ByteStream.Write goes in several. */
   readonly maxRequestBytes: number;
   /** A ByteStream.Write of a larger blob is taken up again when its request breaks off. */
@@ -102,6 +105,10 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   existenceTtlMs: 0,
   // At about 200 bytes each.
   existenceBlobs: 250_000,
+  // A hundred thousand digests.
+  existenceRequestBytes: 8 * 1024 * 1024,
+  // Digests that were read take about five times what they take in the request.
+  existenceRequestsBytes: 16 * 1024 * 1024,
   // Cloudflare's plans end a request at 100 MB and above.
   maxRequestBytes: 95_000_000,
   // Up to here the Worker stores a blob in one step, which leaves nothing to be taken up.

@@ -1,25 +1,5 @@
 import type { RequestSource } from "./held-request.ts";
-
-/** What the requests that may be sent again hold together. */
-export class RepeatMemory {
-  readonly #maxBytes: number;
-  #heldBytes = 0;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  /** Whether there was room. */
-  take(bytes: number): boolean {
-    if (this.#heldBytes + bytes > this.#maxBytes) return false;
-    this.#heldBytes += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#heldBytes -= bytes;
-  }
-}
+import type { RequestMemory } from "./request-memory.ts";
 
 /**
  * A request that is held while it is read, so that it can be read again from its beginning, by one reader at a time. It is
@@ -27,7 +7,7 @@ export class RepeatMemory {
  */
 export class RepeatableRequest implements RequestSource {
   readonly #source: RequestSource;
-  readonly #memory: RepeatMemory;
+  readonly #memory: RequestMemory;
   readonly #maxBytes: number;
   #chunks: Uint8Array[] = [];
   #heldBytes = 0;
@@ -36,7 +16,7 @@ export class RepeatableRequest implements RequestSource {
   #reader: { readonly take: (chunk: Uint8Array) => boolean; readonly end: () => void } | undefined;
 
   /** @param maxBytes of it alone */
-  constructor(source: RequestSource, maxBytes: number, memory: RepeatMemory) {
+  constructor(source: RequestSource, maxBytes: number, memory: RequestMemory) {
     this.#source = source;
     this.#maxBytes = maxBytes;
     this.#memory = memory;

@@ -8,7 +8,7 @@ import { createDispatcher } from "./dispatch.ts";
 import { type BridgeLimits, DEFAULT_LIMITS } from "./limits.ts";
 import { describeAddress, type ListenAddress, listenOn } from "./listen.ts";
 import { createLocalServices } from "./local-services.ts";
-import { RepeatMemory } from "./repeatable-request.ts";
+import { RequestMemory } from "./request-memory.ts";
 import type { Upstream } from "./upstream.ts";
 import { createHttp1Upstream } from "./upstream-http1.ts";
 import { createHttpsUpstream } from "./upstream-https.ts";
@@ -51,7 +51,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const { listen, endpoint, logger, tls } = options;
   const limits: BridgeLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const upstream = createUpstream(options, limits);
-  const repeatMemory = new RepeatMemory(limits.repeatableRequestsBytes);
+  const repeatMemory = new RequestMemory(limits.repeatableRequestsBytes);
   const identities = options.identityKey && new ClientIdentities(options.identityKey);
   const closing = new AbortController();
   const local = createLocalServices(upstream, limits, closing.signal);

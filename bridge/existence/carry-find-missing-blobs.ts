@@ -8,15 +8,23 @@ import { type CallContext, carryCall } from "../call.ts";
 import type { ClientCall } from "../client-call.ts";
 import { HeldRequest } from "../held-request.ts";
 import { readMessage } from "../read-message.ts";
+import type { RequestMemory } from "../request-memory.ts";
 import { answerUnary, callUnary, passAnswer } from "../unary-call.ts";
 import { type KnownBlobs, scopeOf } from "./known-blobs.ts";
 
-/** A hundred thousand digests; a larger request is carried as it comes. */
-const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
+/** What the FindMissingBlobs of one bridge share. */
+export interface ExistenceContext extends CallContext {
+  readonly knownBlobs: KnownBlobs;
+  readonly existenceMemory: RequestMemory;
+}
 
-/** Carries a FindMissingBlobs, without the blobs that are known to be there. */
-export async function carryFindMissingBlobs(call: ClientCall, context: CallContext, known: KnownBlobs): Promise<void> {
-  const held = new HeldRequest(call, MAX_REQUEST_BYTES);
+/**
+ * Carries a FindMissingBlobs, without the blobs that are known to be there. As it comes, where its request is larger than
+ * may be held.
+ */
+export async function carryFindMissingBlobs(call: ClientCall, context: ExistenceContext): Promise<void> {
+  const { existenceMemory, knownBlobs: known, limits } = context;
+  const held = new HeldRequest(call, limits.existenceRequestBytes, existenceMemory);
   const request = await readMessage(held, FindMissingBlobsRequestSchema);
   if (request === undefined) {
     if (!call.isOver()) carryCall(call, context, held);

@@ -8,6 +8,7 @@ import {
   Execution,
 } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { OperationSchema } from "../../../protos/gen/google/longrunning/operations_pb.ts";
+import type { BridgeLimits } from "../../../bridge/limits.ts";
 import { startTestBridge } from "../bridges.ts";
 import { CasEndpoint, digestOf } from "../cas-endpoint.ts";
 import { NativeClient } from "../native-client.ts";
@@ -17,10 +18,10 @@ const A = Buffer.from("a");
 const B = Buffer.from("b");
 const MISSING = Buffer.from("missing");
 
-async function start(existenceTtlMs = 60_000) {
+async function start(limits: Partial<BridgeLimits> = {}) {
   const cas = new CasEndpoint();
   for (const data of [A, B]) cas.blobs.set(digestOf(data).hash, data);
-  const bridge = await startTestBridge(await cas.start(), { existenceTtlMs });
+  const bridge = await startTestBridge(await cas.start(), { existenceTtlMs: 60_000, ...limits });
   const client = new NativeClient(bridge.port);
   /** What is missing, by the bridge. */
   const missing = async (blobs: Uint8Array[], instanceName = "main", metadata = {}) => {
@@ -71,6 +72,59 @@ test.each([
   await missing([A]);
   await missing([A], instanceName, metadata);
   expect(cas.calls).toHaveLength(2);
+});
+
+describe("a request that is larger than may be held is passed on as it is", () => {
+  /** Of about 70 bytes each. */
+  const BLOBS = Array.from({ length: 100 }, () => A);
+  const HASHES = BLOBS.map((data) => digestOf(data).hash);
+
+  test.each([
+    ["alone", { existenceRequestBytes: 1000 }],
+    ["with the others", { existenceRequestsBytes: 1000 }],
+  ])("%s", async (_how, limits) => {
+    const { cas, missing } = await start(limits);
+    expect(await missing([A])).toEqual([]);
+    expect(await missing(BLOBS)).toEqual([]);
+    expect(cas.asked).toEqual([HASHES.slice(0, 1), HASHES]);
+    // What was held of it is given back.
+    for (let call = 0; call < 20; call++) expect(await missing(BLOBS.slice(0, 5))).toEqual([]);
+    expect(cas.asked).toHaveLength(2);
+  });
+
+  test("because of those that are on their way, until they are over", async () => {
+    const { cas, missing } = await start({ existenceRequestsBytes: 10_000 });
+    expect(await missing([A])).toEqual([]);
+    const { promise: open, resolve } = Promise.withResolvers<undefined>();
+    cas.hold = () => open;
+    const slow = missing([...BLOBS, MISSING]);
+    await expect.poll(() => cas.calls).toHaveLength(2);
+    cas.hold = () => Promise.resolve();
+    expect(await missing(BLOBS)).toEqual([]);
+    expect(cas.asked.at(-1)).toEqual(HASHES);
+    resolve(undefined);
+    expect(await slow).toEqual([digestOf(MISSING).hash]);
+    const asked = cas.asked.length;
+    expect(await missing(BLOBS)).toEqual([]);
+    expect(cas.asked).toHaveLength(asked);
+  });
+
+  test("and a call that its client gives up holds nothing any more", async () => {
+    const { cas, client, missing } = await start({ existenceRequestsBytes: 10_000 });
+    expect(await missing([A])).toEqual([]);
+    cas.hold = () => new Promise(() => undefined);
+    const request = { instanceName: "main", blobDigests: [...BLOBS, MISSING].map(digestOf) };
+    expect((await client.unary(findMissingBlobs, request, { deadline: Date.now() + 500 })).status.code).toBe(
+      Code.DeadlineExceeded,
+    );
+    cas.hold = () => Promise.resolve();
+    const askedForBlobs = async (): Promise<number> => {
+      const before = cas.asked.length;
+      await missing(BLOBS);
+      return cas.asked.length - before;
+    };
+    await expect.poll(askedForBlobs).toBe(0);
+  });
 });
 
 describe("everything is forgotten when the endpoint says that something is missing", () => {
