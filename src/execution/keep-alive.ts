@@ -3,13 +3,20 @@ const REPEAT_AFTER_MS = 10_000;
 
 const QUIET = Symbol("quiet");
 
-/** The source's items; where none comes for a while, the last one again. Ends when the source does. */
-export async function* repeatWhileQuiet<T>(source: AsyncIterator<T, void>): AsyncGenerator<T, void, undefined> {
+/**
+ * The source's items; where none comes for a while, the last one again. Ends when the source does.
+ * @param before makes what is said as long as none has come
+ */
+export async function* repeatWhileQuiet<T>(
+  source: AsyncIterator<T, void>,
+  before?: () => T,
+): AsyncGenerator<T, void, undefined> {
   let pending = source.next();
   let last: T | undefined;
   for (;;) {
     const result = await orQuiet(pending);
     if (result === QUIET) {
+      last ??= before?.();
       if (last !== undefined) yield last;
       continue;
     }

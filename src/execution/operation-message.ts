@@ -29,7 +29,7 @@ export function parseOutputStreamName(name: string): { operationName: string; st
 
 /** Where an execution stands, as its clients are told. */
 export type Standing =
-  | { readonly stage: Stage.CACHE_CHECK }
+  | { readonly stage: Stage.UNKNOWN | Stage.CACHE_CHECK }
   | { readonly stage: Stage.QUEUED | Stage.EXECUTING; readonly metadata: ExecutedActionMetadata }
   /** `metadata` is for one that has come to no result, which would have its own. */
   | { readonly stage: Stage.COMPLETED; readonly response: ExecuteResponse; readonly metadata?: ExecutedActionMetadata }

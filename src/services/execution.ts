@@ -74,7 +74,9 @@ export function executionService(env: Env): ServiceImpl<typeof Execution> {
           "remex.action_digest": digestKey(actionDigest),
         });
       }
-      for await (const state of watch(env, operation, { case: "enqueue", value: enqueue }, context)) {
+      // Until the object has it, which may be out of reach for a while.
+      const before = () => unqueued(operation, actionDigest, { stage: Stage.UNKNOWN });
+      for await (const state of watch(env, operation, { case: "enqueue", value: enqueue }, context, before)) {
         if (!state.done) yield state;
         else {
           yield await withResponse(state, async (response) => {
@@ -101,11 +103,12 @@ async function* watch(
   operation: OperationName,
   first: Parameters<typeof watchOperation>[2],
   context: HandlerContext,
+  before?: () => Operation,
 ): AsyncGenerator<Operation, void, undefined> {
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, context.signal]);
   try {
-    yield* repeatWhileQuiet(watchOperation(env, operation, first, signal));
+    yield* repeatWhileQuiet(watchOperation(env, operation, first, signal), before);
   } finally {
     over.abort();
   }

@@ -19,6 +19,19 @@ function source() {
   };
 }
 
+test("before its first state a quiet stream says what it is told to", async () => {
+  const { iterator, give } = source();
+  const stream = repeatWhileQuiet(iterator, () => "nothing yet");
+  for (let repeat = 0; repeat < 2; repeat++) {
+    const said = stream.next();
+    await vi.advanceTimersByTimeAsync(15_000);
+    await expect(said).resolves.toEqual({ done: false, value: "nothing yet" });
+  }
+  const news = stream.next();
+  give("queued");
+  await expect(news).resolves.toEqual({ done: false, value: "queued" });
+});
+
 test("a quiet stream says its last state again within 15 s, for as long as it is quiet (bazel#11782)", async () => {
   const { iterator, give, end } = source();
   const stream = repeatWhileQuiet(iterator);
