@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import axe from "axe-core";
@@ -17,6 +18,9 @@ import { CHROMIUM, lacking } from "../../e2e/tools.ts";
 import { startWorker } from "../../worker.ts";
 import { startBrowser } from "./browser.ts";
 import { type BuiltAction, executeBuilt, treeOf } from "./built-action.ts";
+
+/** A directory for pictures of all pages, for people to look at; none by default. */
+const SCREENSHOTS = process.env["REMEX_TEST_SCREENSHOTS"];
 
 const instance = useInstance({ no_worker_timeout_s: 600 });
 
@@ -129,6 +133,9 @@ describe.skipIf(LACKING !== "")(`in Chromium${LACKING}`, { timeout: 120_000 }, (
       await page.goto(path);
       const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
       expect([name, wide]).toEqual([name, 0]);
+      if (SCREENSHOTS !== undefined) {
+        await page.screenshot({ path: join(SCREENSHOTS, `${look.name} ${name}.png`), fullPage: true });
+      }
       await page.evaluate(axe.source);
       const violations = violationsSchema.parse(
         await page.evaluate("axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations)"),
