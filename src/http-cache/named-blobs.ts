@@ -14,6 +14,13 @@ import type { ServedInstance } from "../served-instance.ts";
  */
 const NAME_SIZE_BYTES = 1;
 
+/** A blob that has a name. */
+export interface NamedBlob {
+  readonly digest: Digest;
+  /** What was said of it when it got the name. */
+  readonly properties: ReadonlyMap<string, string>;
+}
+
 /**
  * The blob that has a name in the instance, or undefined.
  *
@@ -25,14 +32,24 @@ export async function blobNamed(
   { actionCache }: ServedInstance,
   name: string,
   digestFunction: DigestFunction,
-): Promise<Digest | undefined> {
+): Promise<NamedBlob | undefined> {
   const [file] = (await actionCache.get(nameDigest(name, digestFunction)))?.outputFiles ?? [];
-  return file === undefined ? undefined : digestFromWire(digestFunction, file.digest, "output_files.digest");
+  if (file === undefined) return undefined;
+  const properties = file.nodeProperties?.properties ?? [];
+  return {
+    digest: digestFromWire(digestFunction, file.digest, "output_files.digest"),
+    properties: new Map(properties.map(({ name, value }) => [name, value])),
+  };
 }
 
 /** Gives a stored blob a name, in place of the blob that had it before. */
-export async function nameBlob({ actionCache }: ServedInstance, name: string, digest: Digest): Promise<void> {
-  const file = create(OutputFileSchema, { path: "value", digest: digestToWire(digest) });
+export async function nameBlob(
+  { actionCache }: ServedInstance,
+  name: string,
+  { digest, properties }: NamedBlob,
+): Promise<void> {
+  const nodeProperties = { properties: Array.from(properties, ([name, value]) => ({ name, value })) };
+  const file = create(OutputFileSchema, { path: "value", digest: digestToWire(digest), nodeProperties });
   const names = create(ActionResultSchema, { outputFiles: [file] });
   await actionCache.put(nameDigest(name, digest.digestFunction), names);
 }

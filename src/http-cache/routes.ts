@@ -14,6 +14,7 @@ import { findBlob, storeBlob } from "./cas.ts";
 import { findValue, forgetValue, storeValue } from "./raw.ts";
 import { announcedLength, holdContent } from "./request-content.ts";
 import { contentOfBlob, contentOfBytes, notFound, serveContent } from "./serve-content.ts";
+import { addKeptHeaders, enabled, isEvents, isStatus, keptHeaders, preflight } from "./turborepo.ts";
 import { describeKey, isCollection } from "./webdav.ts";
 
 type Access = "read" | "write";
@@ -28,7 +29,7 @@ const CACHE_METHODS: readonly [string, Access][] = [
 const METHODS: Readonly<Record<Namespace, ReadonlyMap<string, Access>>> = {
   cas: new Map(CACHE_METHODS),
   ac: new Map(CACHE_METHODS),
-  raw: new Map([...CACHE_METHODS, ["DELETE", "write"], ["PROPFIND", "read"], ["MKCOL", "write"]]),
+  raw: new Map([...CACHE_METHODS, ["DELETE", "write"], ["PROPFIND", "read"], ["MKCOL", "write"], ["OPTIONS", "read"]]),
 };
 
 /** What reading or writing in a namespace takes. The names of raw values are kept as action results. */
@@ -41,18 +42,21 @@ const RIGHTS: Readonly<Record<Namespace, Readonly<Record<Access, readonly [Right
 /**
  * The cache for clients that speak plain HTTP: `/{instance_name}/cas/{hash}` and `/{instance_name}/ac/{hash}` as Bazel's
  * `--remote_cache=https://…` uses them, and `/{instance_name}/raw/{key}` for values that mean nothing to Remex, with as
- * much of WebDAV as caches use of it.
+ * much of WebDAV and of Turborepo's remote cache as caches use of them.
  */
 export const httpCacheRoutes = new Hono<{ Bindings: Env }>();
 
 httpCacheRoutes.all("/*", async (c, next) => {
   const { raw: request } = c.req;
   const path = parseCachePath(c.req.path);
-  if (path === undefined || request.method === "POST") return next();
+  if (path === undefined) return next();
+  const reports = request.method === "POST" && path.namespace === "raw" && isEvents(path.key);
+  // Calls of methods that don't exist get their answer elsewhere.
+  if (request.method === "POST" && !reports) return next();
   const methods = METHODS[path.namespace];
-  const access = methods.get(request.method);
+  const access = reports ? "read" : methods.get(request.method);
   if (access === undefined) {
-    const allowed = [...methods.keys()].join(", ");
+    const allowed = allowedMethods(path.namespace);
     return new Response(`a cache entry has ${allowed}\n`, { status: 405, headers: { allow: allowed } });
   }
   const caller = await callerOf(c.env, request.headers);
@@ -66,6 +70,10 @@ httpCacheRoutes.onError((error) => {
   if (response.status === 401) response.headers.set("www-authenticate", 'Basic realm="Remex", charset="UTF-8"');
   return response;
 });
+
+function allowedMethods(namespace: Namespace): string {
+  return [...METHODS[namespace].keys()].join(", ");
+}
 
 function openInstance(
   env: Env,
@@ -90,6 +98,11 @@ async function answer(
     switch (request.method) {
       case "PUT":
         return await store(request, body, path, instance, callerName);
+      case "POST":
+        // Hits and misses are counted where they are looked up.
+        return new Response(null, { status: 204 });
+      case "OPTIONS":
+        return preflight(allowedMethods(path.namespace));
       case "DELETE":
         await forgetValue(instance, path.key);
         return new Response(null, { status: 204 });
@@ -112,8 +125,16 @@ async function find(request: Request, { namespace, key }: CachePath, instance: S
     const bytes = await findActionResult(instance, key);
     return bytes === undefined ? notFound() : serveContent(request, contentOfBytes(bytes));
   }
-  const digest = await (namespace === "cas" ? findBlob(instance, key) : findValue(instance, key));
-  return digest === undefined ? notFound() : serveContent(request, contentOfBlob(instance.blobs, digest));
+  if (namespace === "cas") {
+    const digest = await findBlob(instance, key);
+    return digest === undefined ? notFound() : serveContent(request, contentOfBlob(instance.blobs, digest));
+  }
+  if (isStatus(key)) return enabled();
+  const value = await findValue(instance, key);
+  if (value === undefined) return notFound();
+  const response = await serveContent(request, contentOfBlob(instance.blobs, value.digest));
+  if (response.ok) addKeptHeaders(response, value.properties);
+  return response;
 }
 
 async function store(
@@ -129,9 +150,11 @@ async function store(
     return new Response("a key does not end in a slash\n", { status: 405, headers: { allow: "PROPFIND, MKCOL" } });
   }
   if (namespace === "cas") await storeBlob(instance, key, lengthBytes, body);
-  else {
-    const storeHeld = namespace === "ac" ? storeActionResult : storeValue;
-    await holdContent(body, lengthBytes, callerName, (bytes) => storeHeld(instance, key, bytes));
+  else if (namespace === "ac") {
+    await holdContent(body, lengthBytes, callerName, (bytes) => storeActionResult(instance, key, bytes));
+  } else {
+    const kept = keptHeaders(request.headers);
+    await holdContent(body, lengthBytes, callerName, (bytes) => storeValue(instance, key, bytes, kept));
   }
   return new Response(null, { status: 201 });
 }

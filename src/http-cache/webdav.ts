@@ -12,8 +12,9 @@ const LAST_MODIFIED = new Date(0).toUTCString();
 export async function describeKey(request: Request, instance: ServedInstance, key: string): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (isCollection(key)) return multiStatus(pathname, "<D:resourcetype><D:collection/></D:resourcetype>");
-  const digest = await findValue(instance, key);
-  if (digest === undefined) return notFound();
+  const value = await findValue(instance, key);
+  if (value === undefined) return notFound();
+  const { digest } = value;
   return multiStatus(
     pathname,
     "<D:resourcetype/>" +
