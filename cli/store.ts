@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { MAX_SHARDS } from "../src/config/schema.ts";
 import { endpointOption, parsePositiveInteger, parseWholeNumberFrom } from "./options.ts";
 import { applyOptionsFile, optionsFileOption } from "./options-file.ts";
+import { ProgressLine } from "./progress-line.ts";
 import { readTokenFile, tokenFileOption } from "./token-file.ts";
 
 interface StoreFlags {
@@ -50,6 +51,7 @@ It runs with traffic on, in short parts; ended at any moment, what it has put ri
 A line for each thing that is wrong goes to stdout as it is found:
   missing  {digest function}/{hash}/{size}   a blob in the index, whose object R2 doesn't have
   unused   {key}                             an object in R2 that neither the index nor an upload refers to
+How far it has come goes to stderr: on a terminal always, elsewhere every 10 s.
 
 Remex itself leaves neither behind, but for an object whose Worker was killed between R2 and the index. Run it after R2
 was changed by hand or restored from elsewhere, and now and then to get storage back. It also counts anew what the store
@@ -122,8 +124,21 @@ async function runReshard({ endpoint, tokenFile, store, shards }: ReshardFlags):
 async function runCheck({ endpoint, tokenFile, store, dryRun = false, graceS }: CheckFlags): Promise<void> {
   const token = readTokenFile(tokenFile);
   const { checkStore, reportText } = await import("./store/check-store.ts");
-  const report = await checkStore({ endpoint, token, store }, { dryRun, graceS }, (line) => {
-    console.log(line);
+  const progress = new ProgressLine(process.stderr);
+  const report = await checkStore(
+    { endpoint, token, store },
+    { dryRun, graceS },
+    {
+      say: (line) => {
+        progress.clear();
+        console.log(line);
+      },
+      progress: (line) => {
+        progress.show(line);
+      },
+    },
+  ).finally(() => {
+    progress.clear();
   });
   process.stdout.write(reportText(report, dryRun));
   if (dryRun && report.missing + report.unused > 0) process.exitCode = 1;

@@ -28,17 +28,25 @@ export interface CheckFlags {
   readonly partSize?: number;
 }
 
+/** Who hears of a check while it goes on. */
+export interface CheckListener {
+  /** A line for each thing that is wrong. */
+  readonly say: (line: string) => void;
+  /** How far it has come, in a line: after each part but the last. */
+  readonly progress: (line: string) => void;
+}
+
 /**
  * Checks a store, part by part.
- * @param say gets a line for each thing that is wrong
  * @throws Fault
  */
 export async function checkStore(
   store: StoreEndpoint,
   { dryRun, graceS, partSize }: CheckFlags,
-  say: (line: string) => void,
+  { progress, say }: CheckListener,
 ): Promise<CheckReport> {
   const report = { objects: 0, indexed: 0, missing: 0, unused: 0, young: 0, foreign: 0 };
+  let partsOfFunction = 0;
   for (let after: string | null | undefined; after !== null;) {
     const request = { dry_run: dryRun, grace_s: graceS, part_size: partSize, after };
     const part = await askStore(store, "check", request, partSchema);
@@ -51,8 +59,20 @@ export async function checkStore(
     report.young += part.young;
     report.foreign += part.foreign;
     after = part.next;
+    if (after === null) continue;
+    const [digestFunction = "", hash = ""] = after.split("/");
+    partsOfFunction = hash === "" ? 0 : partsOfFunction + 1;
+    const parts = partsText(partsOfFunction, hash);
+    progress(`${digestFunction}: ${parts}, ${report.indexed} blobs and ${report.objects} objects compared`);
   }
   return report;
+}
+
+/** How many parts there will be is known by how far the hashes have come: those of a store lie evenly. */
+function partsText(done: number, hash: string): string {
+  if (done === 0) return "begun";
+  const share = Math.max(parseInt(hash.slice(0, 8), 16), 1) / 2 ** 32;
+  return `part ${done} of about ${Math.max(Math.round(done / share), done + 1)} done`;
 }
 
 /** The report in some lines, for people. */

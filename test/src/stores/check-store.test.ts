@@ -19,15 +19,16 @@ afterEach(() => worker.plan(undefined));
 
 const newBlobs = (count: number) => Array.from({ length: count }, () => randomBytes(20_000));
 
-/** The lines of a check, sorted, and its report. */
-async function check({ dryRun = false, graceS = 0, partSize = 1000 } = {}): Promise<
-  CheckReport & { readonly lines: string[] }
-> {
+/** The lines of a check, sorted, and its report; how far it had come goes to `progress`. */
+async function check(
+  { dryRun = false, graceS = 0, partSize = 1000 } = {},
+  progress: string[] = [],
+): Promise<CheckReport & { readonly lines: string[] }> {
   const lines: string[] = [];
   const report = await checkStore(
     { endpoint: new URL(worker.url), token: undefined, store: "MAIN_STORE" },
     { dryRun, graceS, partSize },
-    (line) => lines.push(line),
+    { say: (line) => lines.push(line), progress: (line) => progress.push(line) },
   );
   return { ...report, lines: lines.sort() };
 }
@@ -36,7 +37,10 @@ const SOUND = { missing: 0, unused: 0, young: 0, foreign: 0, lines: [] };
 
 test("a sound store is found to be", async () => {
   await store.put(...newBlobs(30), randomBytes(100));
-  expect(await check()).toEqual({ ...SOUND, indexed: 30, objects: 30 });
+  const progress: string[] = [];
+  expect(await check({ partSize: 7 }, progress)).toEqual({ ...SOUND, indexed: 30, objects: 30 });
+  expect(progress[0]).toMatch(/^sha256: part 1 of about \d+ done, 6 blobs and 6 objects compared$/);
+  expect(progress.at(-1)).toMatch(/^md5: begun, 30 blobs and 30 objects compared$/);
 });
 
 test("blobs whose objects are gone leave the index, objects that nothing refers to are deleted", async () => {
@@ -120,7 +124,7 @@ test("who may not operate every instance of the store may not check it", async (
   const refused = checkStore(
     { endpoint: new URL(guarded.url), token: undefined, store: "MAIN_STORE" },
     { dryRun: true, graceS: 0 },
-    () => undefined,
+    { say: () => undefined, progress: () => undefined },
   );
   await expect(refused).rejects.toThrow(
     /the endpoint refuses: operate on instance "main" needs one of the roles operator/,
