@@ -98,7 +98,11 @@ export function instanceMetrics(shards: readonly ShardMetrics[]): Metric[] {
     total("executions_queued", "Executions that were queued.", ({ totals }) => totals.queued),
     total("operations_merged", "Operations that joined an execution under way.", ({ totals }) => totals.merged),
     total("executions_completed", "Executions that ended with a result.", ({ totals }) => totals.completed),
-    total("attempts_retried", "Attempts that were spoiled by their agents and made again.", ({ totals }) => totals.retried),
+    total(
+      "attempts_retried",
+      "Attempts that were spoiled by their agents and made again.",
+      ({ totals }) => totals.retried,
+    ),
     total("agents_lost", "Agents that fell silent while they held leases.", ({ totals }) => totals.agentsLost),
     {
       name: "remex_executions_failed_total",
