@@ -25,6 +25,8 @@ export interface Config {
   readonly stores: ReadonlyMap<string, StoreConfig>;
   /** By instance name. */
   readonly instances: ReadonlyMap<string, ConfiguredInstance>;
+  /** Where objects are that are of no instance and no store: those of callers. */
+  readonly commonPlace: Place;
 }
 
 /** Whether there is anybody whom the configuration lets do anything. */
@@ -89,7 +91,21 @@ export function parseConfig(text: string): Config {
   });
   if (faults.length > 0) throw new ConfigError(faults.join("\n"));
   const publicUrl = result.data.dashboard.public_url?.replace(/\/+$/, "");
-  return { access: result.data.access, publicUrl, stores, instances };
+  const commonPlace = placeOfAll([...[...instances.values()].map(({ place }) => place), ...stores.values()]);
+  return { access: result.data.access, publicUrl, stores, instances, commonPlace };
+}
+
+/** The jurisdiction and the part of the world of all places that have one; undefined where they differ. */
+function placeOfAll(places: readonly Place[]): Place {
+  return {
+    jurisdiction: only(places.map(({ jurisdiction }) => jurisdiction)),
+    location_hint: only(places.map(({ location_hint }) => location_hint)),
+  };
+}
+
+function only<T>(values: readonly (T | undefined)[]): T | undefined {
+  const [first, ...others] = new Set(values.filter((value) => value !== undefined));
+  return others.length === 0 ? first : undefined;
 }
 
 /** How long an action may take, in all of its attempts, once agents are free: so long its inputs must not be evicted. */

@@ -24,7 +24,7 @@ export const placeSchema = z.strictObject({
     .optional()
     .describe(
       "Where its objects must run and keep their data. They are other objects then: set it before the first use. The bucket's " +
-        "own is set in wrangler.toml.",
+        "own is set in wrangler.toml. The objects of quotas are where all instances and stores are that say it, if they agree.",
     ),
 });
 

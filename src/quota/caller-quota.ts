@@ -3,7 +3,7 @@ import type { Bucket } from "./token-bucket.ts";
 
 /** What a caller may use. */
 export interface CallerQuota {
-  /** Names the object that keeps count: callers of the same account share what there is. */
+  /** Callers of the same account share what there is, which one object keeps count of. */
   readonly account: string;
   /** What refusals are counted under: one for each entry of the configuration that has a quota. */
   readonly group: string;

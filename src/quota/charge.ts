@@ -1,8 +1,12 @@
 import type { Quota } from "../../durable-objects/quota.ts";
 import type { Caller } from "../access/caller.ts";
+import { servedConfig } from "../config/served-config.ts";
+import { SHA256 } from "../digest/digest-function.ts";
+import { startHash } from "../digest/verify.ts";
 import type { Env } from "../env.ts";
 import { log } from "../log.ts";
 import { callObject } from "../objects/call-object.ts";
+import { placedObjects } from "../objects/placed-objects.ts";
 import { Allowance } from "./allowance.ts";
 import { bucketOf, type CallerQuota, describeLimit, type QuotaKind } from "./caller-quota.ts";
 import { quotaSpentError } from "./quota-spent.ts";
@@ -87,7 +91,13 @@ function refusalsObject(group: string): string {
 }
 
 function callQuota<R>(env: Env, name: string, call: (stub: DurableObjectStub<Quota>) => Promise<R>): Promise<R> {
-  return callObject(env.QUOTA, name, call);
+  const objects = placedObjects(env, env.QUOTA, servedConfig(env).commonPlace);
+  return callObject(objects, quotaObjectName(name), call);
+}
+
+/** By a hash, since the platform keeps the names of objects, and the subjects in accounts often are people's addresses. */
+function quotaObjectName(name: string): string {
+  return startHash(SHA256).update(new TextEncoder().encode(name)).digest("hex");
 }
 
 function allowanceOf({ account }: CallerQuota, kind: QuotaKind, bucket: Bucket): Allowance {

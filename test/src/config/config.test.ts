@@ -51,6 +51,23 @@ describe("a valid file", () => {
     expect(main?.store).toMatchObject({ shards: 4, inline_max_bytes: 16_384 });
   });
 
+  test("what is of no instance is in the place that all name who name one", () => {
+    const placed = (store: object, instance: object) => {
+      const [first] = valid.services.execution;
+      const services = {
+        execution: [
+          { ...first, ...instance },
+          { ...first, instance_name: "other" },
+        ],
+      };
+      return parseConfig(JSON.stringify({ ...valid, stores: { MAIN_STORE: store }, services })).commonPlace;
+    };
+    const eu = { jurisdiction: "eu" };
+    expect(placed({}, {})).toEqual({});
+    for (const place of [placed(eu, {}), placed({}, eu), placed(eu, eu)]) expect(place).toEqual(eu);
+    expect(placed(eu, { jurisdiction: "fedramp", location_hint: "weur" })).toEqual({ location_hint: "weur" });
+  });
+
   test("comments, trailing commas and bare keys are JSON5", () => {
     const text = `{
       stores: { S: {} }, // where blobs are

@@ -38,12 +38,14 @@ test("one machine is one place", () => {
 async function callsIn(
   place: Place,
   bindings: Readonly<Record<string, string | undefined>> = {},
+  access: object = {},
 ): Promise<(string | undefined)[]> {
   const names = { instance_name: "main", scheduler: "MAIN_SCHEDULER", cas_store: "MAIN_STORE" };
   const config = JSON.stringify({
     stores: { MAIN_STORE: place },
     schedulers: { MAIN_SCHEDULER: {} },
     services: { execution: [{ ...names, ...place }] },
+    access,
   });
   const worker = await startWorker({ config, bindings, onLog: () => undefined });
   onTestFinished(() => worker.dispose());
@@ -72,4 +74,12 @@ test("elsewhere objects are asked for in their jurisdiction, which workerd by it
   const elsewhere = { REMEX_ONE_PLACE: undefined };
   expect(await callsIn({ location_hint: "weur" }, elsewhere)).toEqual(["OK", "OK"]);
   expect(await callsIn({ jurisdiction: "eu" }, elsewhere)).toEqual(["Internal", "Internal"]);
+});
+
+test("so are the objects that keep count of callers, which are of no instance", async () => {
+  // Without any right a call gets no further than its quota.
+  const elsewhere = { REMEX_ONE_PLACE: undefined, REMEX_ANONYMOUS_ROLES: undefined };
+  const access = { anonymous_quota: { requests_per_minute: 10 } };
+  expect(await callsIn({}, elsewhere, access)).toEqual(["Unauthenticated", "Unauthenticated"]);
+  expect(await callsIn({ jurisdiction: "eu" }, elsewhere, access)).toEqual(["Internal", "Internal"]);
 });
