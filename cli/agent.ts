@@ -1,15 +1,13 @@
-import { hostname } from "node:os";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { Level } from "pino";
 import type { PlatformProperty } from "../worker-agents/platform-properties.ts";
-import { DEFAULT_SANDBOX_PATHS, type SandboxMode } from "../worker-agents/sandbox.ts";
+import type { SandboxMode } from "../worker-agents/sandbox.ts";
+import { agentOptions } from "./agent-options.ts";
 import { errorMessage, Fault } from "./fault.ts";
-import { createLogger, logLevelOption } from "./logger.ts";
-import { endpointOption, parsePositiveInteger, parseWholeNumberFrom } from "./options.ts";
-import { optionsFileOption } from "./options-file.ts";
+import { createLogger } from "./logger.ts";
 import { runAgent } from "./run-agent.ts";
 import { endAtOnce, terminationSignal } from "./termination.ts";
-import { renewedToken, tokenFileOption } from "./token-file.ts";
+import { renewedToken } from "./token-file.ts";
 
 interface AgentFlags {
   readonly endpoint: URL;
@@ -33,90 +31,12 @@ interface AgentFlags {
 
 /** `remex agent` */
 export function agentCommand(): Command {
-  return new Command("agent")
+  const command = new Command("agent")
     .summary("make this machine a build machine of an instance")
     .description(
       "Makes this machine a build machine: it connects to the Worker (outbound only, so it may be behind any NAT), and " +
         "runs the actions that it is given, as the user that starts it. Run it only for people whom you let run commands.",
     )
-    .addOption(endpointOption())
-    .addOption(tokenFileOption())
-    .addOption(new Option("--instance <name>", "the instance to serve").default("main").env("REMEX_INSTANCE"))
-    .addOption(new Option("--name <name>", "what people call this machine").default(hostname()).env("REMEX_NAME"))
-    .addOption(
-      new Option("--property <name=value...>", "platform properties that this machine offers, beside those it finds")
-        .default([], "OSFamily, Arch, cpu_count and memory_kb as found")
-        .env("REMEX_PROPERTY"),
-    )
-    .addOption(
-      new Option("--properties <file>", "a JSON5 file of such properties: { name: value, other: [values] }").env(
-        "REMEX_PROPERTIES",
-      ),
-    )
-    .addOption(
-      new Option(
-        "--max-actions <n>",
-        "how many actions may run at once; one for each CPU by default, 0 for as many as the minimum properties allow",
-      )
-        .env("REMEX_MAX_ACTIONS")
-        .argParser(parseWholeNumberFrom(0)),
-    )
-    .addOption(
-      new Option(
-        "--max-persistent-workers <n>",
-        "how many tools that stay between actions may be kept; one for each CPU by default, 0 for none",
-      )
-        .env("REMEX_MAX_PERSISTENT_WORKERS")
-        .argParser(parseWholeNumberFrom(0)),
-    )
-    .addOption(
-      new Option("--work-dir <dir>", "where inputs are cached and actions run")
-        .default(".remex/agent")
-        .env("REMEX_WORK_DIR"),
-    )
-    .addOption(
-      new Option("--cache-max-bytes <n>", "how much of the disk cached inputs may take; 10 GiB by default")
-        .env("REMEX_CACHE_MAX_BYTES")
-        .argParser(parsePositiveInteger),
-    )
-    .addOption(
-      new Option("--sandbox <mode>", "bwrap: actions see only their inputs and --sandbox-path; auto: where that works")
-        .choices(["auto", "bwrap", "none"])
-        .default("auto")
-        .env("REMEX_SANDBOX"),
-    )
-    .addOption(
-      new Option("--sandbox-path <path...>", "what actions in a sandbox see of this machine, read-only")
-        .default(DEFAULT_SANDBOX_PATHS)
-        .env("REMEX_SANDBOX_PATH"),
-    )
-    .addOption(
-      new Option(
-        "--control-groups <mode>",
-        "auto: bound each action's memory and CPUs by what it asks for, where possible",
-      )
-        .choices(["auto", "none"])
-        .default("auto")
-        .env("REMEX_CONTROL_GROUPS"),
-    )
-    .addOption(
-      new Option("--entrypoint <program>", "a program that is given each command to run, as further arguments").env(
-        "REMEX_ENTRYPOINT",
-      ),
-    )
-    .addOption(
-      new Option("--additional-environment <name=value...>", "what commands find in their environment, unless declared")
-        .default([], "nothing")
-        .env("REMEX_ADDITIONAL_ENVIRONMENT"),
-    )
-    .addOption(
-      new Option("--drain-timeout <seconds>", "how long running actions may go on when the agent is asked to end")
-        .default(60)
-        .env("REMEX_DRAIN_TIMEOUT")
-        .argParser(parsePositiveInteger),
-    )
-    .addOption(optionsFileOption())
-    .addOption(logLevelOption("info"))
     .addHelpText(
       "after",
       `
@@ -130,6 +50,8 @@ Example:
   $ remex agent --endpoint https://remex.example.com --property pool=linux-gcc14 --max-actions 16`,
     )
     .action(runAgentCommand);
+  for (const option of agentOptions()) command.addOption(option);
+  return command;
 }
 
 async function runAgentCommand(flags: AgentFlags): Promise<void> {

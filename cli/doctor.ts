@@ -1,11 +1,10 @@
 import { join } from "node:path";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { pino } from "pino";
 import type { Finding } from "../worker-agents/doctor/finding.ts";
-import { DEFAULT_SANDBOX_PATHS, type SandboxMode } from "../worker-agents/sandbox.ts";
-import { endpointOption } from "./options.ts";
-import { optionsFileOption } from "./options-file.ts";
-import { readTokenFile, tokenFileOption } from "./token-file.ts";
+import type { SandboxMode } from "../worker-agents/sandbox.ts";
+import { agentOptions } from "./agent-options.ts";
+import { readTokenFile } from "./token-file.ts";
 
 interface DoctorFlags {
   readonly endpoint: URL;
@@ -14,44 +13,48 @@ interface DoctorFlags {
   readonly workDir: string;
   readonly sandbox: SandboxMode;
   readonly sandboxPath: readonly string[];
+  readonly controlGroups: "auto" | "none";
 }
+
+/** What it looks at is as these options say. The agent's others are taken, so that its flags and its file can be given. */
+const LOOKED_AT: ReadonlySet<string> = new Set([
+  "endpoint",
+  "token-file",
+  "instance",
+  "work-dir",
+  "sandbox",
+  "sandbox-path",
+  "control-groups",
+  "options-file",
+]);
 
 const MARKS = { well: "ok  ", doubtful: "look", broken: "BAD " } satisfies Record<Finding["state"], string>;
 
 /** `remex doctor` */
 export function doctorCommand(): Command {
-  return new Command("doctor")
+  const command = new Command("doctor")
     .summary("say whether an agent can work on this machine, and if not, why")
     .description(
       "Looks at all that an agent needs, as remex agent with the same options would: the proxy, the endpoint, the token, the " +
         "clock, the work directory, the sandbox, a compiler. The exit code is 1 if an agent can't work here.",
     )
-    .addOption(endpointOption())
-    .addOption(tokenFileOption("the token that the agent is to have"))
-    .addOption(new Option("--instance <name>", "the instance to serve").default("main").env("REMEX_INSTANCE"))
-    .addOption(
-      new Option("--work-dir <dir>", "where inputs are cached and actions run")
-        .default(".remex/agent")
-        .env("REMEX_WORK_DIR"),
+    .addHelpText(
+      "after",
+      `
+It takes all options of remex agent, by flags, the environment or the same --options-file. Those on which nothing
+that it looks at depends are not shown here.
+
+Examples:
+  $ remex doctor --endpoint https://remex.example.com --token-file token
+  $ remex doctor --options-file agent.json5`,
     )
-    .addOption(
-      new Option("--sandbox <mode>", "as the agent is to have it")
-        .choices(["auto", "bwrap", "none"])
-        .default("auto")
-        .env("REMEX_SANDBOX"),
-    )
-    .addOption(
-      new Option("--sandbox-path <path...>", "what actions in a sandbox see of this machine")
-        .default(DEFAULT_SANDBOX_PATHS)
-        .env("REMEX_SANDBOX_PATH"),
-    )
-    .addOption(optionsFileOption())
-    .addHelpText("after", `\nExample:\n  $ remex doctor --endpoint https://remex.example.com --token-file token`)
     .action(runDoctor);
+  for (const option of agentOptions()) command.addOption(LOOKED_AT.has(option.name()) ? option : option.hideHelp());
+  return command;
 }
 
 async function runDoctor(flags: DoctorFlags): Promise<void> {
-  const { endpoint, instance, sandbox, sandboxPath, workDir } = flags;
+  const { controlGroups, endpoint, instance, sandbox, sandboxPath, workDir } = flags;
   const token = readTokenFile(flags.tokenFile);
   const [{ checkAccess, checkEndpoint, checkProxy }, machine] = await Promise.all([
     import("../worker-agents/doctor/check-endpoint.ts"),
@@ -72,7 +75,7 @@ async function runDoctor(flags: DoctorFlags): Promise<void> {
   const scratch = join(workDir, "temporary", `${process.pid}-sandbox`);
   const others = [
     ...(workIsBroken ? [] : [await machine.checkSandbox(sandbox, sandboxPath, scratch, logger)]),
-    await machine.checkControlGroups(),
+    await machine.checkControlGroups(controlGroups),
     await machine.checkToolchain(process.env["PATH"]),
   ];
   if (report(others) || broken || workIsBroken) process.exitCode = 1;

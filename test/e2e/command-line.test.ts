@@ -93,11 +93,15 @@ it("remex bridge ends at SIGTERM", async () => {
 it("remex doctor says whether an agent can work here", async () => {
   const processes = await separateProcesses();
   await processes.startWorker();
-  const args = ["doctor", "--sandbox", "none", ...(await workDirectory()), "--endpoint"];
+  // As an agent's file has it.
+  const file = join(await temporaryDirectory(), "agent.json5");
+  await writeFile(file, `{ "max-actions": 4, property: ["pool=a"], "control-groups": "none", "log-level": "warn" }`);
+  const args = ["doctor", "--options-file", file, "--sandbox", "none", ...(await workDirectory()), "--endpoint"];
 
   const well = run([...args, processes.endpoint]);
   expect(await well.exited, well.output).toBe(0);
   expect(well.stdout).toMatch(/^ok +access: instance "main" takes an agent without a token$/m);
+  expect(well.stdout).toMatch(/^look +control groups: off/m);
   const unknown = run([...args, processes.endpoint, "--instance", "elsewhere"]);
   expect(await unknown.exited, unknown.output).toBe(1);
   expect(unknown.stdout).toMatch(/^BAD +access: .*elsewhere/m);

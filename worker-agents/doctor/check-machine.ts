@@ -82,8 +82,11 @@ export async function checkSandbox(
 }
 
 /** Whether actions can be bounded, and killed whole. */
-export async function checkControlGroups(): Promise<Finding> {
+export async function checkControlGroups(mode: "auto" | "none"): Promise<Finding> {
   const about = "control groups";
+  if (mode === "none") {
+    return { about, state: "doubtful", text: "off, by --control-groups none: actions may use all memory and CPUs" };
+  }
   try {
     const groups = await openControlGroups();
     await closeControlGroups(groups);

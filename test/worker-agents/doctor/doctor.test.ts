@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { checkAccess, checkClock, checkEndpoint, checkProxy } from "../../../worker-agents/doctor/check-endpoint.ts";
 import {
+  checkControlGroups,
   checkSandbox,
   checkSpace,
   checkToolchain,
@@ -62,6 +63,10 @@ it("a sandbox that can't be had is broken only if it was asked for", async () =>
   // Nothing runs without a C library, whether there is a bubblewrap or not.
   expect(said(await checkSandbox("auto", ["/etc"], scratch, SILENT))).toMatch(/^doubtful/);
   expect(said(await checkSandbox("bwrap", ["/etc"], scratch, SILENT))).toMatch(/^broken/);
+});
+
+it("control groups that the agent is not to use are not tried", async () => {
+  expect(said(await checkControlGroups("none"))).toMatch(/^doubtful control groups: off, by --control-groups none/);
 });
 
 it("a compiler that is not there is said", async () => {
