@@ -13,6 +13,7 @@ await Promise.all([
       bench: "bench/bench.ts",
       "big-blob": "bench/big-blob/main.ts",
       "isolate-memory": "bench/isolate-memory/main.ts",
+      "local-copy": "bench/baselines/local-copy-process.ts",
       "local-spawn": "bench/baselines/local-spawn-process.ts",
       remex: "cli/remex.ts",
       // Forked by the agent, which looks for it beside itself.

@@ -52,6 +52,7 @@ export function goalsOf({ scenarios }: Report): Goal[] {
 
   return [
     ...by("execute-noop", (scenario) => ofLimit(scenario, 0.25)),
+    ...by("execute-io", (scenario) => ofLimit(scenario, 0.6)),
     ...by("ac-hit", ({ name, result }) => [
       {
         what: `${name}: a second`,

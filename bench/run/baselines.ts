@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { bareQuery } from "../baselines/bare-query.ts";
 import type { Baseline } from "../baselines/baseline.ts";
+import { localCopy } from "../baselines/local-copy.ts";
 import { localSpawn } from "../baselines/local-spawn.ts";
 import { rawR2 } from "../baselines/raw-r2.ts";
 import type { BlobSource } from "../fixtures/blobs.ts";
@@ -40,6 +41,8 @@ export class Baselines {
     switch (name) {
       case "local spawn":
         return localSpawn(bundles, slots);
+      case "local copy-and-run":
+        return localCopy(bundles, data, slots);
       case "raw R2 put":
       case "raw R2 get":
         return rawR2(name, bundles, data, blobs);

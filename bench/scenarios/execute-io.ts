@@ -12,6 +12,7 @@ export function executeIo(scale: Scale, slots: number): Scenario {
   const outputs = scale.count(20);
   // `split` is the one program that writes many files; they must be new each time, or nothing would be uploaded.
   const script = `cat in/* >/dev/null && head -c ${outputs * OUTPUT_BYTES} /dev/urandom | split -b ${OUTPUT_BYTES} - out-`;
+  const command = ["/bin/sh", "-c", script];
   return {
     name: "execute-io",
     operation: `Execute of a new action with ${inputs} input files and ${outputs} outputs of 64 KiB`,
@@ -19,9 +20,11 @@ export function executeIo(scale: Scale, slots: number): Scenario {
     operations: scale.operations(60),
     needs: ["execution"],
     bytes: outputs * OUTPUT_BYTES,
+    baseline: "local copy-and-run",
+    local: { arguments: command, inputs, inputBytes: INPUT_BYTES },
     async prepare(target) {
       const makeActions = await prepareActions(target, {
-        arguments: ["/bin/sh", "-c", script],
+        arguments: command,
         inputs: target.blobs.uniques(inputs, INPUT_BYTES).map((blob, i) => ({ name: `input-${i}`, blob })),
         outputPaths: Array.from({ length: outputs }, (_, i) => `out-${splitSuffix(i)}`),
       });

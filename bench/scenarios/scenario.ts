@@ -10,7 +10,7 @@ import type { LoopResult, Operation } from "../load/closed-loop.ts";
 export type Need = "execution" | "action cache updates";
 
 /** The physical limit that a scenario is held against. */
-export type BaselineName = "local spawn" | "raw R2 put" | "raw R2 get" | "bare query";
+export type BaselineName = "local spawn" | "local copy-and-run" | "raw R2 put" | "raw R2 get" | "bare query";
 
 /** Something that a client does again and again. */
 export interface Scenario {
@@ -27,10 +27,20 @@ export interface Scenario {
   /** How many blobs one operation moves or looks up; the bill is divided by it. */
   readonly blobs?: number;
   readonly baseline?: BaselineName;
+  /** The action, for a baseline that runs it on this machine. */
+  readonly local?: LocalAction;
   /** It is also run straight at the Worker, where that is known, to tell what the bridge costs. */
   readonly direct?: boolean;
   /** Stores what the operations need. */
   prepare(target: Target): Promise<Workload>;
+}
+
+export interface LocalAction {
+  readonly arguments: readonly string[];
+  /** How many files it has in `in/`. */
+  readonly inputs: number;
+  /** Of each. */
+  readonly inputBytes: number;
 }
 
 export interface Workload {

@@ -117,6 +117,7 @@ describe("the bench at its tiny scale, on the Remex that it starts", () => {
 
     expect(Object.fromEntries(baselines)).toMatchObject({
       "execute-noop": "local spawn",
+      "execute-io": "local copy-and-run",
       "findmissing-10000": "bare query",
       "stream-write-1GiB": "raw R2 put",
       "stream-read-1GiB": "raw R2 get",
