@@ -14,6 +14,7 @@ import { Operations } from "../protos/gen/google/longrunning/operations_pb.ts";
 import { file_google_rpc_error_details } from "../protos/gen/google/rpc/error_details_pb.ts";
 import { authenticating } from "./access/authorized-instance.ts";
 import { agentSocketRoute } from "./agent-socket.ts";
+import { checkBucket } from "./blob-store/check-bucket.ts";
 import { servedConfig } from "./config/served-config.ts";
 import { mendEndingError } from "./connect/ending-error.ts";
 import { reportErrors } from "./connect/report-errors.ts";
@@ -46,7 +47,8 @@ app.get("/healthz", (c) => {
 });
 
 app.get("/readyz", async (c) => {
-  await Promise.all([...servedConfig(c.env).instances.keys()].map((name) => checkInstance(c.env, name)));
+  const instances = [...servedConfig(c.env).instances.keys()];
+  await Promise.all([checkBucket(c.env.CAS), ...instances.map((name) => checkInstance(c.env, name))]);
   return c.text("ready\n");
 });
 

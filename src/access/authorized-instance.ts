@@ -59,9 +59,18 @@ export function authorizedInstance(env: Env, who: Who, instanceName: string, rig
   return serveInstance(env, instanceName);
 }
 
+/** The refusal for a caller that has the right on no instance at all. */
+export function refusedEverywhere(caller: Caller, right: Right): ConnectError {
+  return refusal(caller, right, "an instance");
+}
+
 function refused(caller: Caller, instanceName: string, right: Right): ConnectError {
+  return refusal(caller, right, `instance "${instanceName.slice(0, 256)}"`);
+}
+
+function refusal(caller: Caller, right: Right, where: string): ConnectError {
   const roles = rolesWith(right).join(", ");
-  const what = `${right} on instance "${instanceName.slice(0, 256)}" needs one of the roles ${roles}`;
+  const what = `${right} on ${where} needs one of the roles ${roles}`;
   if (!caller.authenticated) return unauthenticated(`${what}, which callers without a token don't have`);
   return new ConnectError(
     `${what}, which "${caller.name}" doesn't have; ask whoever runs the endpoint for it (access.tokens, or the token's roles)`,

@@ -1,7 +1,6 @@
 import { Hono } from "hono";
-import { authorizedInstance, callerOf } from "../access/authorized-instance.ts";
+import { authorizedInstance, callerOf, refusedEverywhere } from "../access/authorized-instance.ts";
 import { type Caller, mayOn, mayOnAll } from "../access/caller.ts";
-import { unauthenticated } from "../access/authenticate.ts";
 import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
@@ -21,51 +20,72 @@ export const metricsRoutes = new Hono<{ Bindings: Env }>();
 metricsRoutes.get("/metrics", async (c) => {
   const caller = await callerOf(c.env, c.req.raw.headers);
   const instances = [...servedConfig(c.env).instances.values()].filter(({ name }) => mayOn(caller, name, "operate"));
-  if (instances.length === 0) throw unauthenticated("metrics need the role operator on an instance");
-  const shards = await Promise.all(instances.map(({ name, scheduler }) => shardMetrics(c.env, name, scheduler.shards)));
-  const caches = await Promise.all(
-    instances.map(async ({ name, store, storeName }) => ({
-      instance: name,
-      lookups: await openCacheShards(c.env, storeName, store).actionResultLookups(name),
-    })),
+  if (instances.length === 0) throw refusedEverywhere(caller, "operate");
+  const shards = instances.flatMap(({ name, scheduler }) =>
+    askShards(c.env, name, scheduler.shards).map((asked) => unlessAway(`a scheduler shard of ${name}`, asked)),
+  );
+  const caches = instances.map(({ name, store, storeName }) =>
+    unlessAway(
+      `the look-ups of ${name}`,
+      openCacheShards(c.env, storeName, store)
+        .actionResultLookups(name)
+        .then((lookups) => ({ instance: name, lookups })),
+    ),
   );
   const stores = new Map(instances.map(({ store, storeName }) => [storeName, store]));
-  const standings = await Promise.all(
-    [...stores].map(async ([store, config]) => {
-      try {
-        return [{ store, config, shards: await openCacheShards(c.env, store, config).standings() }];
-      } catch (error) {
-        // A shard of the version before, minutes after a deployment: the rest is worth more than nothing.
-        log.warn({ store, error }, "a store can't say how it stands, and is left out of the metrics");
-        return [];
-      }
-    }),
+  const standings = [...stores].map(([store, config]) =>
+    unlessAway(
+      `the store ${store}`,
+      openCacheShards(c.env, store, config)
+        .standings()
+        .then((shards) => ({ store, config, shards })),
+    ),
   );
   const metrics = [
     BUILD_INFO,
-    ...instanceMetrics(shards.flat()),
-    ...cacheMetrics(caches),
-    ...storeMetrics(standings.flat()),
+    ...instanceMetrics(await allOf(shards)),
+    ...cacheMetrics(await allOf(caches)),
+    ...storeMetrics(await allOf(standings)),
     ...(await quotaMetrics(c.env, caller)),
   ];
   return c.body(exposition(metrics), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
 });
 
+/**
+ * What one part tells, or nothing where it can't be had, as of an object that restarts, or is of the version before,
+ * minutes after a deployment: the rest is worth more than nothing.
+ */
+async function unlessAway<T>(part: string, asked: Promise<T>): Promise<T[]> {
+  try {
+    return [await asked];
+  } catch (error) {
+    log.warn({ part, error }, "a part can't say how it stands, and is left out of the metrics");
+    return [];
+  }
+}
+
+async function allOf<T>(parts: readonly Promise<readonly T[]>[]): Promise<T[]> {
+  return (await Promise.all(parts)).flat();
+}
+
 /** Who is refused how often is of the whole endpoint, and so for those who operate all of it. */
 async function quotaMetrics(env: Env, caller: Caller): Promise<Metric[]> {
   const { access } = servedConfig(env);
   if (!mayOnAll(caller, "operate")) return [];
-  const samples = quotaGroups(access).map(async (group) => ({
-    labels: { quota: group },
-    value: await refusals(env, group),
-  }));
-  return [refusalMetric(await Promise.all(samples))];
+  const samples = quotaGroups(access).map((group) =>
+    unlessAway(
+      `the quota ${group}`,
+      refusals(env, group).then((value) => ({ labels: { quota: group }, value })),
+    ),
+  );
+  return [refusalMetric(await allOf(samples))];
 }
 
 metricsRoutes.get("/v1/instances/:instance/demand", async (c) => {
   const caller = await callerOf(c.env, c.req.raw.headers);
   const { config } = authorizedInstance(c.env, caller, instanceNameOf(c.req.param("instance")), "operate");
-  const shards = await shardMetrics(c.env, config.name, config.scheduler.shards);
+  // Part of the demand would be taken for all of it.
+  const shards = await Promise.all(askShards(c.env, config.name, config.scheduler.shards));
   return c.json(demand(config.name, shards, Date.now()));
 });
 
@@ -118,10 +138,9 @@ export function demand(instance: string, shards: readonly ShardMetrics[], nowMs:
   };
 }
 
-function shardMetrics(env: Env, instance: string, shards: number): Promise<ShardMetrics[]> {
-  const each = Array.from({ length: shards }, async (_, shard) => {
+function askShards(env: Env, instance: string, shards: number): Promise<ShardMetrics>[] {
+  return Array.from({ length: shards }, async (_, shard) => {
     const metrics = await callInstance(env, { instanceName: instance, shard }, (stub) => stub.metrics());
     return { instance, shard, metrics };
   });
-  return Promise.all(each);
 }

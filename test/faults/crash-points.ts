@@ -1,7 +1,7 @@
 import { startWorker, type TestWorker, type TestWorkerOptions } from "../worker.ts";
 import { faultReportSchema, FAULTS_PATH, KILL_PATH, type FaultPlan, type FaultReport } from "./fault-plan.ts";
 
-/** A Worker whose calls to R2 and to CacheShard objects go wrong as planned. */
+/** A Worker whose calls to R2 and to objects go wrong as planned. */
 export interface FaultyWorker extends TestWorker {
   /** Makes a plan, or ends it. */
   plan(plan: FaultPlan | undefined): Promise<void>;

@@ -4,7 +4,12 @@ import { type Side, withFaults } from "./faults.ts";
 
 /** The bindings of one side, whose calls may go wrong. */
 export function faultyBindings<T extends Env>(env: T, side: Side): T {
-  return { ...env, CAS: faultyBucket(env.CAS, side), CACHE_SHARD: faultyNamespace(env.CACHE_SHARD, side) };
+  return {
+    ...env,
+    CAS: faultyBucket(env.CAS, side),
+    CACHE_SHARD: faultyNamespace(env.CACHE_SHARD, side),
+    INSTANCE: faultyNamespace(env.INSTANCE, side),
+  };
 }
 
 /** A bucket, or a multipart upload. */

@@ -1,4 +1,4 @@
-// The Worker as it is deployed, whose calls to R2 and to CacheShard objects go wrong where a test says so.
+// The Worker as it is deployed, whose calls to R2 and to objects go wrong where a test says so.
 import { CacheShard as RealCacheShard } from "../../../durable-objects/cache-shard.ts";
 import type { Env } from "../../../src/env.ts";
 import worker from "../../../src/worker.ts";
