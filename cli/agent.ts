@@ -7,7 +7,7 @@ import { errorMessage, Fault } from "./fault.ts";
 import { createLogger } from "./logger.ts";
 import { runAgent } from "./run-agent.ts";
 import { endAtOnce, terminationSignal } from "./termination.ts";
-import { renewedToken } from "./token-file.ts";
+import { renewedToken, secretPaths } from "./token-file.ts";
 
 interface AgentFlags {
   readonly endpoint: URL;
@@ -76,6 +76,7 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
       ...(flags.maxPersistentWorkers !== undefined && { maxPersistentWorkers: flags.maxPersistentWorkers }),
       sandbox: flags.sandbox,
       sandboxPaths: flags.sandboxPath,
+      secretPaths: secretPaths(flags.tokenFile),
       controlGroups: flags.controlGroups,
       ...(flags.entrypoint !== undefined && { entrypoint: flags.entrypoint }),
       additionalEnvironment: Object.fromEntries(

@@ -4,7 +4,7 @@ import { pino } from "pino";
 import type { Finding } from "../worker-agents/doctor/finding.ts";
 import type { SandboxMode } from "../worker-agents/sandbox.ts";
 import { agentOptions } from "./agent-options.ts";
-import { readTokenFile } from "./token-file.ts";
+import { readTokenFile, secretPaths } from "./token-file.ts";
 
 interface DoctorFlags {
   readonly endpoint: URL;
@@ -73,8 +73,10 @@ async function runDoctor(flags: DoctorFlags): Promise<void> {
   const work = await machine.checkWorkDirectory(workDir, logger);
   const workIsBroken = report(work);
   const scratch = join(workDir, "temporary", `${process.pid}-sandbox`);
+  const view = { paths: sandboxPath, secrets: secretPaths(flags.tokenFile) };
   const others = [
-    ...(workIsBroken ? [] : [await machine.checkSandbox(sandbox, sandboxPath, scratch, logger)]),
+    machine.checkUser(process.getuid?.()),
+    ...(workIsBroken ? [] : [await machine.checkSandbox(sandbox, view, scratch, logger)]),
     await machine.checkControlGroups(controlGroups),
     await machine.checkToolchain(process.env["PATH"]),
   ];

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { Option } from "commander";
 import type { Logger } from "pino";
 import { errorMessage, Fault } from "./fault.ts";
@@ -37,6 +38,11 @@ export function renewedToken(path: string | undefined, logger: Logger): (() => s
     }
     return token;
   };
+}
+
+/** The token's file, if one is named, as actions in a sandbox are not to see it. */
+export function secretPaths(tokenFile: string | undefined): string[] {
+  return tokenFile === undefined ? [] : [resolve(tokenFile)];
 }
 
 /**

@@ -38,6 +38,8 @@ export interface AgentOptions {
   readonly sandbox?: SandboxMode;
   /** What commands see of the machine in a sandbox, read-only: absolute paths. Default: DEFAULT_SANDBOX_PATHS. */
   readonly sandboxPaths?: readonly string[];
+  /** Files of the agent's own, absolute, that commands in a sandbox don't see, such as its token's. */
+  readonly secretPaths?: readonly string[];
   /**
    * Linux: with `auto` each command has a control group, where the agent may make some: it bounds what the command asks
    * for by cpu_count and memory_kb, and nothing in it survives the command. Default: `none`.

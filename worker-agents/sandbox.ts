@@ -1,12 +1,13 @@
 // Running commands in bubblewrap, where there is one: https://github.com/containers/bubblewrap
 
 import { execFile } from "node:child_process";
-import { mkdir, open, stat } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { Logger } from "pino";
 import { findProgram } from "./find-program.ts";
 import { removeTree } from "./remove-tree.ts";
+import { SandboxSecrets } from "./sandbox-secrets.ts";
 import { errorMessage } from "./system-error.ts";
 
 /** `auto`: with bubblewrap where it works, else without. `bwrap`: with it or not at all. */
@@ -26,13 +27,18 @@ const INPUT_ROOT = "/action";
 /** Inside, a command is this user; outside, its files are the agent's. */
 const SANDBOX_ID = "65534";
 
-/** Readable to an agent that is root, and nothing that a command has to know. */
-const SECRETS = ["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssl/private", "/etc/ssh"];
-
 /** The name server's address, where /etc/resolv.conf is a link to it. */
 const RESOLVER = "/run/systemd/resolve";
 
 const PROBE_TIMEOUT_MS = 10_000;
+
+/** What commands see of the machine, read-only. */
+export interface SandboxView {
+  /** Absolute; those that are not there are left out. */
+  readonly paths: readonly string[];
+  /** Files of the agent's own, absolute, that commands don't see though a path shows them. */
+  readonly secrets?: readonly string[] | undefined;
+}
 
 /** The paths of one command, outside. */
 export interface SandboxedCommand {
@@ -50,30 +56,29 @@ export interface SandboxedCommand {
 export class Sandbox {
   readonly #program: string;
   readonly #paths: readonly string[];
-  readonly #masks: readonly string[];
+  readonly #secrets: SandboxSecrets;
 
-  private constructor(program: string, paths: readonly string[], masks: readonly string[]) {
+  private constructor(program: string, paths: readonly string[], secrets: SandboxSecrets) {
     this.#program = program;
     this.#paths = paths;
-    this.#masks = masks;
+    this.#secrets = secrets;
   }
 
   /**
    * Looks for bubblewrap and tries it.
-   * @param paths absolute; those that are not there are left out
    * @param scratch a path at which to try it; nothing is there before or after
    * @returns undefined for no sandbox
    * @throws SandboxError if `mode` is `bwrap` and it can't be had
    */
   static async open(
     mode: SandboxMode,
-    paths: readonly string[],
+    shown: SandboxView,
     scratch: string,
     logger: Logger,
   ): Promise<Sandbox | undefined> {
     if (mode === "none") return undefined;
     try {
-      return await Sandbox.#tried(paths, scratch);
+      return await Sandbox.#tried(shown, scratch, logger);
     } catch (error) {
       if (mode === "bwrap") throw error;
       logger.warn({ reason: errorMessage(error) }, "actions run without a sandbox: they see all that the agent sees");
@@ -81,11 +86,11 @@ export class Sandbox {
     }
   }
 
-  static async #tried(paths: readonly string[], scratch: string): Promise<Sandbox> {
+  static async #tried({ paths, secrets = [] }: SandboxView, scratch: string, logger: Logger): Promise<Sandbox> {
     if (process.platform !== "linux") throw new SandboxError("bubblewrap is for Linux only");
     const program = await findProgram("bwrap");
     if (program === undefined) throw new SandboxError("there is no bwrap in PATH: install bubblewrap");
-    const sandbox = new Sandbox(program, paths, await masks(paths));
+    const sandbox = new Sandbox(program, paths, await SandboxSecrets.find(paths, secrets, logger));
     const directory = resolve(scratch);
     const command = { root: join(directory, "root"), temporary: join(directory, "tmp"), network: false };
     try {
@@ -113,7 +118,7 @@ export class Sandbox {
       ...(network ? ["--share-net", "--ro-bind-try", RESOLVER, RESOLVER] : []),
       ...["--proc", "/proc", "--dev", "/dev", "--bind", temporary, "/tmp"],
       ...this.#paths.flatMap((path) => ["--ro-bind-try", path, path]),
-      ...this.#masks,
+      ...this.#secrets.masks(),
       ...["--bind", root, INPUT_ROOT, "--remount-ro", "/", "--chdir", INPUT_ROOT + workingDirectory.slice(root.length)],
       "--",
       ...given,
@@ -132,18 +137,6 @@ export class Sandbox {
     if (!said.startsWith("bwrap: execvp ")) throw new SandboxError(said.trimEnd());
     return said.trimEnd().endsWith("No such file or directory") ? 127 : 126;
   }
-}
-
-/** Arguments that hide the machine's secrets which the paths would show. */
-async function masks(paths: readonly string[]): Promise<string[]> {
-  const args: string[] = [];
-  for (const secret of SECRETS) {
-    if (!paths.some((path) => secret.startsWith(`${path}/`))) continue;
-    const stats = await stat(secret).catch(() => undefined);
-    if (stats !== undefined)
-      args.push(...(stats.isDirectory() ? ["--tmpfs", secret] : ["--ro-bind", "/dev/null", secret]));
-  }
-  return args;
 }
 
 async function head(path: string): Promise<string> {

@@ -1,10 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { once } from "node:events";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { pino } from "pino";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { z } from "zod";
 import { Sandbox, SandboxError } from "../../worker-agents/sandbox.ts";
+import { withheldIn } from "../../worker-agents/sandbox-secrets.ts";
 import { lackingForSandbox } from "./lacking.ts";
 import { waitUntilGone } from "./processes.ts";
 import { shell } from "./leases.ts";
@@ -113,6 +116,39 @@ describe.skipIf(lackingForSandbox !== undefined)("an action in a sandbox", () =>
     });
   });
 
+  it("can't read the agent's token, however it is reached, while it is renewed, and when it is gone", async () => {
+    const settings = await temporaryDirectory();
+    const [token, link] = [join(settings, "agent.token"), `${settings}-link`];
+    await writeFile(token, "a-secret", { mode: 0o600 });
+    await writeFile(join(settings, "other"), "seen ");
+    await symlink(settings, link);
+    onTestFinished(() => rm(link));
+    const agent = await startAgent({
+      sandbox: "bwrap",
+      sandboxPaths: ["/usr", "/bin", "/lib", "/lib64", settings, link],
+      secretPaths: [join(link, "agent.token")],
+    });
+    const read = async () => {
+      const command = shell(`for each in ${settings} ${link}; do cat $each/other $each/agent.token; done; true`);
+      const { outcome, stdout } = await runAction(agent, { command });
+      return [outcome, stdout];
+    };
+    expect(await read()).toEqual(["COMPLETED", "seen seen "]);
+    await writeFile(`${token}.new`, "another-secret", { mode: 0o600 });
+    await rename(`${token}.new`, token);
+    expect(await read()).toEqual(["COMPLETED", "seen seen "]);
+    await rm(token);
+    expect(await read()).toEqual(["COMPLETED", "seen seen "]);
+  });
+
+  it("can read nothing below /etc that not everybody may, though the agent be root", async () => {
+    const agent = await startAgent({ sandbox: "bwrap" });
+    const { stdout } = await runAction(agent, {
+      command: shell("find /etc -mindepth 1 '(' -type f -o -type d ')' -readable ! -perm -o=r; echo end"),
+    });
+    expect(stdout).toBe("end\n");
+  });
+
   it("sees further paths that are named, and only in those", async () => {
     const tools = await temporaryDirectory();
     await writeFile(join(tools, "tool"), "here");
@@ -130,11 +166,52 @@ it.runIf(lackingForSandbox === undefined)(
   async () => {
     const scratch = join(await temporaryDirectory(), "scratch");
     // Without a C library nothing runs.
-    await expect(Sandbox.open("bwrap", ["/etc"], scratch, SILENT)).rejects.toThrow(SandboxError);
-    expect(await Sandbox.open("auto", ["/etc"], scratch, SILENT)).toBeUndefined();
-    expect(await Sandbox.open("none", ["/usr"], scratch, SILENT)).toBeUndefined();
+    await expect(Sandbox.open("bwrap", { paths: ["/etc"] }, scratch, SILENT)).rejects.toThrow(SandboxError);
+    expect(await Sandbox.open("auto", { paths: ["/etc"] }, scratch, SILENT)).toBeUndefined();
+    expect(await Sandbox.open("none", { paths: ["/usr"] }, scratch, SILENT)).toBeUndefined();
   },
 );
+
+it("what not everybody may read is found, with what a closed directory has, but for what is named", async () => {
+  const etc = await temporaryDirectory();
+  const make = async (name: string, mode: number) => {
+    await writeFile(join(etc, name), "");
+    await chmod(join(etc, name), mode);
+  };
+  for (const name of ["sudoers.d", "open", "closed", "named"]) await mkdir(join(etc, name));
+  await make("passwd", 0o644);
+  await make("sudoers", 0o440);
+  await make("sudoers.d/admins", 0o440);
+  await make("open/http.keytab", 0o600);
+  await make("open/executable", 0o755);
+  await make("closed/readable", 0o644);
+  await make("named/tool", 0o644);
+  await make("named/key", 0o600);
+  await symlink("sudoers", join(etc, "link"));
+  await symlink(etc, join(etc, "loop"));
+  for (const name of ["closed", "named"]) await chmod(join(etc, name), 0o700);
+
+  const { paths, unread } = await withheldIn(etc, ["/usr", join(etc, "named")]);
+  expect(unread).toBeUndefined();
+  const expected = ["closed", "named/key", "open/http.keytab", "sudoers", "sudoers.d/admins"];
+  expect([...paths].sort()).toEqual(expected.map((name) => join(etc, name)));
+  expect(await withheldIn(join(etc, "absent"), [])).toMatchObject({ paths: [], unread: undefined });
+});
+
+it.each([
+  [0, ["the agent is root, and so is whatever it runs: run it as a user of its own"]],
+  [1000, []],
+])("an agent of the user %d says at its start: %j", async (userId, warnings) => {
+  const getuid = vi.spyOn(process, "getuid").mockReturnValue(userId);
+  onTestFinished(() => {
+    getuid.mockRestore();
+  });
+  const said: unknown[] = [];
+  const logged = z.object({ msg: z.string() });
+  const logger = pino({ level: "warn" }, { write: (line) => said.push(logged.parse(JSON.parse(line)).msg) });
+  await startAgent({ logger });
+  expect(said).toEqual(warnings);
+});
 
 it("each command is given to the entrypoint, with what the machine adds to its environment", async () => {
   const entrypoint = join(await temporaryDirectory(), "entrypoint");

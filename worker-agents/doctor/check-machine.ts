@@ -4,7 +4,7 @@ import { findProgram } from "../find-program.ts";
 import { safePlacementMode } from "../inputs/file-placement.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import { closeControlGroups, openControlGroups } from "../runner/control-groups.ts";
-import { Sandbox, type SandboxMode } from "../sandbox.ts";
+import { Sandbox, type SandboxMode, type SandboxView } from "../sandbox.ts";
 import { errorMessage } from "../system-error.ts";
 import { WorkDirectory } from "../work-directory.ts";
 import type { Finding } from "./finding.ts";
@@ -66,7 +66,7 @@ async function checkLinks(work: WorkDirectory): Promise<Finding> {
 /** @param scratch a path at which to try it; nothing is there before or after */
 export async function checkSandbox(
   mode: SandboxMode,
-  paths: readonly string[],
+  view: SandboxView,
   scratch: string,
   logger: Logger,
 ): Promise<Finding> {
@@ -74,11 +74,22 @@ export async function checkSandbox(
   if (mode === "none")
     return { about, state: "doubtful", text: "off, by --sandbox none: actions see all of this machine" };
   try {
-    await Sandbox.open("bwrap", paths, scratch, logger);
+    await Sandbox.open("bwrap", view, scratch, logger);
     return { about, state: "well", text: "bubblewrap works" };
   } catch (error) {
     return { about, state: mode === "bwrap" ? "broken" : "doubtful", text: errorMessage(error) };
   }
+}
+
+/** @param userId undefined where there are none */
+export function checkUser(userId: number | undefined): Finding {
+  const about = "user";
+  if (userId !== 0) return { about, state: "well", text: "it is not root" };
+  return {
+    about,
+    state: "doubtful",
+    text: "it is root, and so are actions outside a sandbox: use one for the agent alone",
+  };
 }
 
 /** Whether actions can be bounded, and killed whole. */

@@ -7,6 +7,7 @@ import {
   checkSandbox,
   checkSpace,
   checkToolchain,
+  checkUser,
   checkWorkDirectory,
 } from "../../../worker-agents/doctor/check-machine.ts";
 import type { Finding } from "../../../worker-agents/doctor/finding.ts";
@@ -61,8 +62,13 @@ it("a work directory is looked at: whether it can be used, its room, its links",
 it("a sandbox that can't be had is broken only if it was asked for", async () => {
   const scratch = join(await temporaryDirectory(), "scratch");
   // Nothing runs without a C library, whether there is a bubblewrap or not.
-  expect(said(await checkSandbox("auto", ["/etc"], scratch, SILENT))).toMatch(/^doubtful/);
-  expect(said(await checkSandbox("bwrap", ["/etc"], scratch, SILENT))).toMatch(/^broken/);
+  expect(said(await checkSandbox("auto", { paths: ["/etc"] }, scratch, SILENT))).toMatch(/^doubtful/);
+  expect(said(await checkSandbox("bwrap", { paths: ["/etc"] }, scratch, SILENT))).toMatch(/^broken/);
+});
+
+it("an agent that is root is doubtful", () => {
+  expect(said(checkUser(0))).toMatch(/^doubtful user: it is root/);
+  for (const userId of [1000, undefined]) expect(said(checkUser(userId))).toMatch(/^well user/);
 });
 
 it("control groups that the agent is not to use are not tried", async () => {
