@@ -16,7 +16,7 @@ import { AgentSockets, CLOSE, MAX_STRANGERS } from "./instance/agent-sockets.ts"
 import type { ActionIdentity } from "./instance/action-identity.ts";
 import type { AgentInspection, InstanceOverview } from "./instance/inspection.ts";
 import { InstanceService } from "./instance/instance-service.ts";
-import { type InstanceMetrics, Metrics } from "./instance/metrics.ts";
+import { type InstanceMetrics, Metrics, type MetricsOptions } from "./instance/metrics.ts";
 import { OutputReaders } from "./instance/output-readers.ts";
 import { cacheResult } from "./instance/result-cache.ts";
 import { InstanceStorage } from "./instance/storage.ts";
@@ -168,9 +168,9 @@ export class Instance extends DurableObject<Env> {
     return inspection && toBinary(OperationInspectionSchema, inspection);
   }
 
-  /** How this shard stands, with at most `limit` executions of each kind. */
-  overview(limit: number): InstanceOverview {
-    return { metrics: this.#service.metrics(), ...this.#service.inspection.executions(limit) };
+  /** How this shard stands (see `metrics`), with at most `limit` executions of each kind. */
+  overview(limit: number, { byAgent = false }: MetricsOptions = {}): InstanceOverview {
+    return { metrics: this.#service.metrics(byAgent), ...this.#service.inspection.executions(limit) };
   }
 
   /** At most `limit` executions of a build, live ones and ended ones, as serialized KnownExecutions. */
@@ -193,8 +193,8 @@ export class Instance extends DurableObject<Env> {
   }
 
   /** How this shard stands. */
-  metrics(): InstanceMetrics {
-    return this.#service.metrics();
+  metrics({ byAgent = false }: MetricsOptions = {}): InstanceMetrics {
+    return this.#service.metrics(byAgent);
   }
 
   #socketGone(socket: WebSocket, left: boolean): void {

@@ -157,8 +157,8 @@ export class InstanceService {
     return true;
   }
 
-  metrics(): InstanceMetrics {
-    return this.#metrics.snapshot(this.#scheduler.counts());
+  metrics(byAgent: boolean): InstanceMetrics {
+    return this.#metrics.snapshot(this.#scheduler.counts(byAgent));
   }
 
   /** Whatever is due by now. */

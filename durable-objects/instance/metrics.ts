@@ -46,6 +46,11 @@ export interface InstanceMetrics {
   readonly executionDuration: HistogramSnapshot;
 }
 
+export interface MetricsOptions {
+  /** Whether each agent's free slots are to be told. */
+  readonly byAgent?: boolean;
+}
+
 /** Counts what the scheduler decides. */
 export class Metrics {
   readonly #totals: MetricsTotals;

@@ -28,10 +28,16 @@ export interface AgentCounts {
   readonly leases: number;
   /** Leases that the connected agents could take beside those, as far as they say how many they take at all. */
   readonly freeSlots: number;
+  /** The same of each such agent by its id, where it is asked for: an agent is connected to every shard of an instance. */
+  readonly freeSlotsByAgent?: readonly (readonly [agentId: string, freeSlots: number])[];
 }
 
-/** O(groups + agents + builds that wait). */
-export function countsOf({ agents, groups }: SchedulerState): SchedulerCounts {
+/**
+ * O(groups + agents + builds that wait).
+ * @param byAgent whether free slots are to be told by agent, too
+ */
+export function countsOf({ agents, groups }: SchedulerState, byAgent: boolean): SchedulerCounts {
+  const freeSlotsByAgent: [string, number][] = [];
   const counted = { connected: 0, draining: 0, missing: 0, leases: 0, freeSlots: 0 };
   for (const agent of agents.all()) {
     counted.leases += agent.leases.size;
@@ -39,10 +45,16 @@ export function countsOf({ agents, groups }: SchedulerState): SchedulerCounts {
     else if (agent.draining) counted.draining += 1;
     else {
       counted.connected += 1;
-      if (agent.maxActions !== Infinity) counted.freeSlots += Math.max(agent.maxActions - agent.leases.size, 0);
+      if (agent.maxActions === Infinity) continue;
+      const freeSlots = Math.max(agent.maxActions - agent.leases.size, 0);
+      counted.freeSlots += freeSlots;
+      if (byAgent) freeSlotsByAgent.push([agent.id, freeSlots]);
     }
   }
-  return { groups: [...groups.all()].filter(({ executions }) => executions > 0).map(groupCounts), agents: counted };
+  return {
+    groups: [...groups.all()].filter(({ executions }) => executions > 0).map(groupCounts),
+    agents: { ...counted, ...(byAgent && { freeSlotsByAgent }) },
+  };
 }
 
 function groupCounts({ executions, members, queue, requirement }: Group): GroupCounts {

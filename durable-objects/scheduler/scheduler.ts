@@ -124,8 +124,9 @@ export class Scheduler {
     return this.#state.ended.has(executionId);
   }
 
-  counts(): SchedulerCounts {
-    return countsOf(this.#state);
+  /** @param byAgent see `countsOf` */
+  counts(byAgent = false): SchedulerCounts {
+    return countsOf(this.#state, byAgent);
   }
 
   /** Why an execution is queued still; undefined unless it is. */

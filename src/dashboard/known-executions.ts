@@ -28,7 +28,9 @@ export interface Overview {
 /** @param limit how many executions of each kind */
 export async function instanceOverview(env: Env, instance: ConfiguredInstance, limit: number): Promise<Overview> {
   const shards = await ofEachShard(instance, async (object) => {
-    const { ended, metrics, queued, running } = await callInstance(env, object, (stub) => stub.overview(limit));
+    const { ended, metrics, queued, running } = await callInstance(env, object, (stub) =>
+      stub.overview(limit, { byAgent: true }),
+    );
     return {
       shard: object.shard,
       metrics,

@@ -92,9 +92,11 @@ export function instanceMetrics(shards: readonly ShardMetrics[]): Metric[] {
         value: agents[state],
       })),
     ),
-    gauge("free_slots", "Leases that agents could take now.", ({ now }, labels) => [
-      { labels, value: now.agents.freeSlots },
-    ]),
+    gauge(
+      "free_slots",
+      "Leases that agents could take now, as each shard sees it: an agent grants all shards what it has free.",
+      ({ now }, labels) => [{ labels, value: now.agents.freeSlots }],
+    ),
     total("executions_queued", "Executions that were queued.", ({ totals }) => totals.queued),
     total("operations_merged", "Operations that joined an execution under way.", ({ totals }) => totals.merged),
     total("executions_completed", "Executions that ended with a result.", ({ totals }) => totals.completed),

@@ -9,8 +9,10 @@ import { callInstance } from "../instance-object/instance-objects.ts";
 import { log } from "../log.ts";
 import { quotaGroups } from "../quota/caller-quota.ts";
 import { refusals } from "../quota/charge.ts";
+import type { MetricsOptions } from "../../durable-objects/instance/metrics.ts";
 import { BUILD_INFO } from "./build-info.ts";
 import { EXPOSITION_CONTENT_TYPE, exposition, type Metric } from "./exposition.ts";
+import { freeSlotsOf } from "./free-slots.ts";
 import { cacheMetrics, instanceMetrics, platformText, refusalMetric, type ShardMetrics } from "./instance-metrics.ts";
 import { storeMetrics } from "./store-metrics.ts";
 
@@ -85,7 +87,7 @@ metricsRoutes.get("/v1/instances/:instance/demand", async (c) => {
   const caller = await callerOf(c.env, c.req.raw.headers);
   const { config } = authorizedInstance(c.env, caller, instanceNameOf(c.req.param("instance")), "operate");
   // Part of the demand would be taken for all of it.
-  const shards = await Promise.all(askShards(c.env, config.name, config.scheduler.shards));
+  const shards = await Promise.all(askShards(c.env, config.name, config.scheduler.shards, { byAgent: true }));
   return c.json(demand(config.name, shards, Date.now()));
 });
 
@@ -95,7 +97,7 @@ export interface Demand {
   readonly queued: number;
   readonly active: number;
   readonly oldest_wait_s: number;
-  /** Of agents that take work. An agent of several shards counts once for each shard's view of it. */
+  /** Of agents that take work. */
   readonly slots: { readonly free: number; readonly busy: number };
   readonly agents: number;
   readonly platforms: readonly {
@@ -132,15 +134,15 @@ export function demand(instance: string, shards: readonly ShardMetrics[], nowMs:
     queued: sum(groups.map(({ queued }) => queued)),
     active: sum(groups.map(({ active }) => active)),
     oldest_wait_s: Math.max(0, ...groups.map(({ oldest_wait_s }) => oldest_wait_s)),
-    slots: { free: sum(agents.map(({ freeSlots }) => freeSlots)), busy: sum(agents.map(({ leases }) => leases)) },
+    slots: { free: freeSlotsOf(agents), busy: sum(agents.map(({ leases }) => leases)) },
     agents: Math.max(0, ...agents.map(({ connected }) => connected)),
     platforms: groups,
   };
 }
 
-function askShards(env: Env, instance: string, shards: number): Promise<ShardMetrics>[] {
+function askShards(env: Env, instance: string, shards: number, options: MetricsOptions = {}): Promise<ShardMetrics>[] {
   return Array.from({ length: shards }, async (_, shard) => {
-    const metrics = await callInstance(env, { instanceName: instance, shard }, (stub) => stub.metrics());
+    const metrics = await callInstance(env, { instanceName: instance, shard }, (stub) => stub.metrics(options));
     return { instance, shard, metrics };
   });
 }

@@ -1,3 +1,4 @@
+import { freeSlotsOf } from "../../metrics/free-slots.ts";
 import type { Overview } from "../known-executions.ts";
 import { durationText, numberText } from "./text.ts";
 
@@ -41,7 +42,7 @@ export function numbersOf({ metrics }: Overview, nowMs = Date.now()): Figure[] {
       note: queued > 0 ? `oldest ${durationText(nowMs - oldestMs)}` : "",
     },
     { label: "Running", value: numberText(sum(groups.map((group) => group.active))) },
-    { label: "Free slots", value: numberText(sum(agents.map(({ freeSlots }) => freeSlots))) },
+    { label: "Free slots", value: numberText(freeSlotsOf(agents)) },
     { label: "Agents", value: String(most("connected")), note: draining > 0 ? `${draining} draining` : "" },
   ];
 }

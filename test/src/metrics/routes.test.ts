@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { ExecutionStage_Value as Stage } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { useInstance } from "../../durable-objects/instance/instance-fixture.ts";
 
@@ -33,6 +34,30 @@ test("/metrics tells of every shard, /demand of the instance", async () => {
     slots: { free: 0, busy: 0 },
     platforms: [{ platform: "OSFamily=linux,cpu_count>=2", queued: 1, agents: 0 }],
   });
+});
+
+test("an agent of all shards counts once in the demand, for what it has free everywhere", async () => {
+  const slots = async () => {
+    const demand: unknown = await (await get("/v1/instances/main/demand")).json();
+    return z.object({ slots: z.unknown(), agents: z.number() }).parse(demand);
+  };
+  const shards = await Promise.all([0, 1].map((shard) => instance.connect("everywhere", { maxActions: 3 }, shard)));
+  const alone = await instance.connect("of one shard", { maxActions: 2 }, 1);
+  expect(await slots()).toMatchObject({ slots: { free: 5, busy: 0 } });
+  await alone.leave();
+  await expect.poll(slots).toEqual({ slots: { free: 3, busy: 0 }, agents: 1 });
+
+  // What one shard has taken, the agent takes back from the other, which takes a while.
+  const stream = await instance.execute({ salt: "slots" });
+  const [lease, taker] = await Promise.race(
+    shards.map(async (agent, shard) => [await agent.next("lease"), shard] as const),
+  );
+  expect(await slots()).toEqual({ slots: { free: 2, busy: 1 }, agents: 1 });
+  shards[1 - taker]?.send({ case: "capacity", value: { maxActions: 2 } });
+  await expect.poll(slots).toEqual({ slots: { free: 2, busy: 1 }, agents: 1 });
+  shards[taker]?.complete(lease.leaseId);
+  await stream.response();
+  await expect.poll(slots).toEqual({ slots: { free: 2, busy: 0 }, agents: 1 });
 });
 
 test("the health pages answer, and an unknown instance has no demand", async () => {
