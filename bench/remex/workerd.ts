@@ -50,7 +50,6 @@ export async function startWorkerd({ script, dataDirectory, worker, inspected }:
         compatibilityFlags,
         modules: [{ type: "ESModule", path: "worker.js", contents: await readFile(script, "utf8") }],
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0, proxy: false }],
-        ...(inspected === true && { unsafeInspectorProxy: true }),
       },
     ],
   });
@@ -58,7 +57,7 @@ export async function startWorkerd({ script, dataDirectory, worker, inspected }:
   return {
     url: await runtime.unsafeGetDirectURL(name),
     pid: childrenNamed("workerd").find((pid) => !before.has(pid)),
-    inspectorUrl: inspected === true ? new URL(name, await runtime.getInspectorURL()) : undefined,
+    inspectorUrl: inspected === true ? new URL(`/core:user:${name}`, await runtime.getInspectorURL()) : undefined,
     stop: () => runtime.dispose(),
   };
 }
