@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
+import { waitUntilGone } from "../worker-agents/processes.ts";
 import { blobOf, prepareAction } from "./action.ts";
 import { BazelWorkspace } from "./bazel.ts";
 import { type Clients, clientsOver, execute } from "./clients.ts";
@@ -30,6 +31,52 @@ describe("an agent that is killed in the middle of an action", () => {
     expect(response.result?.executionMetadata?.worker).toBe("second");
     expect(response.result?.outputFiles.map(({ path }) => path)).toEqual(["out"]);
     expect(await gate.arrivals()).toHaveLength(2);
+  });
+});
+
+describe("an agent that gets SIGTERM in the middle of an action", () => {
+  it("takes no other, lets it end, reports it, and exits with 0", async () => {
+    const { processes, gate } = await setUp();
+    await processes.startWorker({ worker_timeout_s: 3600 });
+    const agent = await processes.startAgent("first", ["--drain-timeout", "600"]);
+    const clients = await nativeClients(processes);
+
+    const executed = execute(clients, prepareAction({ script: `${gate.script}; echo finished`, salt: "drained" }));
+    await gate.reached(1);
+    agent.signal("SIGTERM");
+    await agent.logged(/(draining)/);
+    await processes.startAgent("second");
+    const another = await execute(clients, prepareAction({ script: "echo another", salt: "while one drains" }));
+    await gate.open();
+    const { response } = await executed;
+
+    expect(response.status?.code ?? 0, response.status?.message).toBe(0);
+    expect(response.result?.exitCode).toBe(0);
+    expect(response.result?.executionMetadata?.worker).toBe("first");
+    expect(await agent.exited, agent.output).toBe(0);
+    expect(await gate.arrivals()).toHaveLength(1);
+    expect(another.response.result?.executionMetadata?.worker).toBe("second");
+  });
+
+  it("ends it when the drain timeout is over, hands it back, and exits with 0", async () => {
+    const { processes, gate } = await setUp();
+    await processes.startWorker({ worker_timeout_s: 3600 });
+    const agent = await processes.startAgent("first", ["--drain-timeout", "1"]);
+    const clients = await nativeClients(processes);
+
+    const executed = execute(clients, prepareAction({ script: `${gate.script}; echo finished`, salt: "too slow" }));
+    await gate.reached(1);
+    const [shell = 0] = await gate.arrivals();
+    // The gate stays shut: nothing but the drain timeout ends the action.
+    expect(await agent.stop(), agent.output).toBe(0);
+    await waitUntilGone(shell);
+    await processes.startAgent("second");
+    await gate.reached(2);
+    await gate.open();
+    const { response } = await executed;
+
+    expect(response.result?.exitCode).toBe(0);
+    expect(response.result?.executionMetadata?.worker).toBe("second");
   });
 });
 

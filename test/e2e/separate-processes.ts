@@ -28,11 +28,12 @@ export class SeparateProcesses {
     return worker;
   }
 
-  async startAgent(name: string): Promise<RemexProcess> {
+  /** @param flags beside those by which it is a part of this service */
+  async startAgent(name: string, flags: readonly string[] = []): Promise<RemexProcess> {
     const workDirectory = join(this.#directory, name);
     const where = ["--endpoint", this.endpoint, "--work-dir", workDirectory];
     // The tests' actions wait for gates that are none of their inputs.
-    const agent = this.#start(["agent", "--name", name, "--sandbox", "none", ...where]);
+    const agent = this.#start(["agent", "--name", name, "--sandbox", "none", ...where, ...flags]);
     await agent.printed(/^Agent +ready/m);
     return agent;
   }
