@@ -29,7 +29,12 @@ export interface AgentCounts {
   /** Leases that the connected agents could take beside those, as far as they say how many they take at all. */
   readonly freeSlots: number;
   /** The same of each such agent by its id, where it is asked for: an agent is connected to every shard of an instance. */
-  readonly freeSlotsByAgent?: readonly (readonly [agentId: string, freeSlots: number])[];
+  readonly freeSlotsByAgent?: readonly FreeSlots[];
+}
+
+export interface FreeSlots {
+  readonly agentId: string;
+  readonly freeSlots: number;
 }
 
 /**
@@ -37,7 +42,7 @@ export interface AgentCounts {
  * @param byAgent whether free slots are to be told by agent, too
  */
 export function countsOf({ agents, groups }: SchedulerState, byAgent: boolean): SchedulerCounts {
-  const freeSlotsByAgent: [string, number][] = [];
+  const freeSlotsByAgent: FreeSlots[] = [];
   const counted = { connected: 0, draining: 0, missing: 0, leases: 0, freeSlots: 0 };
   for (const agent of agents.all()) {
     counted.leases += agent.leases.size;
@@ -48,7 +53,7 @@ export function countsOf({ agents, groups }: SchedulerState, byAgent: boolean): 
       if (agent.maxActions === Infinity) continue;
       const freeSlots = Math.max(agent.maxActions - agent.leases.size, 0);
       counted.freeSlots += freeSlots;
-      if (byAgent) freeSlotsByAgent.push([agent.id, freeSlots]);
+      if (byAgent) freeSlotsByAgent.push({ agentId: agent.id, freeSlots });
     }
   }
   return {

@@ -12,6 +12,9 @@ import type { ActionResultReferences } from "./validate-action-result.ts";
 const MAX_READ_BYTES = 1 << 20;
 const PIECE_BYTES = 256 << 10;
 
+/** What is needed of a BlobStore. */
+type ReadableBlobs = Pick<BlobStore, "findMissing" | "read" | "readBatch">;
+
 /** Trees up to this size together, as most results have them, don't wait for memory that others hold. */
 const FREE_BYTES = 128 << 10;
 
@@ -21,7 +24,7 @@ const FREE_BYTES = 128 << 10;
  * many files take more: neither they nor their files' digests are ever held whole.
  * @throws ConnectError INVALID_ARGUMENT if a Tree or Directory is malformed, UNAVAILABLE if too much is held by others.
  */
-export async function isComplete(references: ActionResultReferences, blobs: BlobStore): Promise<boolean> {
+export async function isComplete(references: ActionResultReferences, blobs: ReadableBlobs): Promise<boolean> {
   const { trees, rootDirectories } = references;
   const files = new StoredFiles((digests) => blobs.findMissing(digests));
   try {
@@ -37,7 +40,7 @@ export async function isComplete(references: ActionResultReferences, blobs: Blob
 }
 
 /** False if one of the trees is missing, or one of the files is known to be. */
-async function addFilesOfTrees(digests: readonly Digest[], blobs: BlobStore, files: StoredFiles): Promise<boolean> {
+async function addFilesOfTrees(digests: readonly Digest[], blobs: ReadableBlobs, files: StoredFiles): Promise<boolean> {
   for (const batch of chunkBySize(digests, ({ sizeBytes }) => sizeBytes, MAX_READ_BYTES)) {
     const [first] = batch;
     const isLarge = first !== undefined && first.sizeBytes > MAX_READ_BYTES;
@@ -47,7 +50,7 @@ async function addFilesOfTrees(digests: readonly Digest[], blobs: BlobStore, fil
   return true;
 }
 
-async function addFilesOfBatch(batch: readonly Digest[], blobs: BlobStore, files: StoredFiles): Promise<boolean> {
+async function addFilesOfBatch(batch: readonly Digest[], blobs: ReadableBlobs, files: StoredFiles): Promise<boolean> {
   const batchBytes = batch.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const release = batchBytes > FREE_BYTES ? await takeMemory(batchBytes) : undefined;
   try {
@@ -66,7 +69,7 @@ async function addFilesOfBatch(batch: readonly Digest[], blobs: BlobStore, files
   }
 }
 
-async function addFilesOfLarge(digest: Digest, blobs: BlobStore, files: StoredFiles): Promise<boolean> {
+async function addFilesOfLarge(digest: Digest, blobs: ReadableBlobs, files: StoredFiles): Promise<boolean> {
   const release = await takeMemory(2 * PIECE_BYTES);
   try {
     const stream = await blobs.read(digest);
@@ -84,7 +87,11 @@ async function addFilesOfLarge(digest: Digest, blobs: BlobStore, files: StoredFi
 }
 
 /** False if one of the directories or of those below them is missing, or one of the files is known to be. */
-async function addFilesOfDirectories(roots: readonly Digest[], blobs: BlobStore, files: StoredFiles): Promise<boolean> {
+async function addFilesOfDirectories(
+  roots: readonly Digest[],
+  blobs: ReadableBlobs,
+  files: StoredFiles,
+): Promise<boolean> {
   for await (const { digest, directory } of walkTree(roots, blobs)) {
     if (directory === undefined) return false;
     const digests = directory.files.map((file) =>

@@ -11,7 +11,9 @@ export function freeSlotsOf(shards: readonly AgentCounts[]): number {
   for (const { freeSlots, freeSlotsByAgent } of shards) {
     // Of the version before, which does not tell them apart.
     if (freeSlotsByAgent === undefined) others = Math.max(others, freeSlots);
-    for (const [id, free] of freeSlotsByAgent ?? []) byAgent.set(id, Math.min(free, byAgent.get(id) ?? Infinity));
+    for (const { agentId, freeSlots } of freeSlotsByAgent ?? []) {
+      byAgent.set(agentId, Math.min(freeSlots, byAgent.get(agentId) ?? Infinity));
+    }
   }
   const known = [...byAgent.values()].reduce((sum, free) => sum + free, 0);
   return Math.max(known, others);

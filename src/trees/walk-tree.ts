@@ -35,7 +35,7 @@ const FREE_SEEN_BYTES = 1 << 20;
  */
 export async function* walkTree(
   roots: readonly Digest[],
-  blobs: BlobStore,
+  blobs: Pick<BlobStore, "readBatch">,
   owner?: string,
 ): AsyncGenerator<{ digest: Digest; directory: Directory | undefined }, void, undefined> {
   const queue: Digest[] = [];
