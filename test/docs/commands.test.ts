@@ -122,6 +122,21 @@ describe.each(PAGES)("%s", (path) => {
   });
 });
 
+it.each(["README.md", "docs/bazel.md"])(
+  "%s gives Bazel time for large blobs, and tries again (redpanda#31358)",
+  (path) => {
+    const flags = new Map(
+      [...readFileSync(path, "utf8").matchAll(/^ +build:remex --(\w+)=(\d+)$/gm)].map(([, flag, value]) => [
+        flag,
+        value,
+      ]),
+    );
+    // Bazel's own are 60 s, from the beginning of a call to its end, and 5.
+    expect(Number(flags.get("remote_timeout"))).toBeGreaterThanOrEqual(600);
+    expect(Number(flags.get("remote_retries"))).toBeGreaterThanOrEqual(5);
+  },
+);
+
 it("commands are found in pages", () => {
   const found = PAGES.flatMap((path) => commandsIn(readFileSync(path, "utf8"))).map(([name]) => name);
   expect(found).toEqual(expect.arrayContaining(["agent", "bridge", "doctor", "store"]));

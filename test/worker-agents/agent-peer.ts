@@ -100,12 +100,17 @@ export class AgentConnection {
   readonly #received = new Queue<AgentMessage["message"]>();
   /** Whether heartbeats are answered. */
   answersHeartbeats = true;
+  /** How many have come. */
+  heartbeats = 0;
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on("message", (data, isBinary) => {
       if (isBinary && Buffer.isBuffer(data)) this.#received.add(fromBinary(AgentMessageSchema, data).message);
-      else if (this.answersHeartbeats) socket.send("pong");
+      else {
+        this.heartbeats++;
+        if (this.answersHeartbeats) socket.send("pong");
+      }
     });
     this.closed = new Promise((resolve) => socket.on("close", resolve));
   }

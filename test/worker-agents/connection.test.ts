@@ -151,6 +151,28 @@ describe("an agent's connection", () => {
     expect(peer.upgrades).toHaveLength(2);
   });
 
+  it("has its heartbeats while large outputs are made, read and stored (nativelink#1934)", async () => {
+    const peer = await startPeer();
+    peer.heartbeatIntervalMs = 10;
+    const { connection } = await startAgent({}, peer);
+    const { promise: stored, resolve: store } = Promise.withResolvers<undefined>();
+    peer.cas.gate = stored;
+    const script = "head -c 50000000 /dev/zero > zeros; head -c 30000000 /dev/urandom > random";
+    connection.lease(leaseOf(peer, { command: shell(script, { outputPaths: ["zeros", "random"] }) }));
+    await connection.progress(Phase.EXECUTING);
+    const before = connection.heartbeats;
+    // The outputs are digested by then, and don't get any further.
+    await expect.poll(() => peer.cas.callsOf("findMissing")).toBeGreaterThan(0);
+    const digested = connection.heartbeats;
+    expect(digested).toBeGreaterThan(before);
+    await expect.poll(() => connection.heartbeats).toBeGreaterThan(digested + 10);
+    store(undefined);
+    const { outcome, actionResult } = await connection.result();
+    expect(outcome).toBe(Outcome.COMPLETED);
+    expect(actionResult?.outputFiles.map(({ digest }) => digest?.sizeBytes).sort()).toEqual([30_000_000n, 50_000_000n]);
+    expect(peer.upgrades).toHaveLength(1);
+  });
+
   it("whose Welcome asks for the next heartbeat in an age is kept", async () => {
     const agent = await startAgent();
     agent.connection.answersHeartbeats = false;

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -76,6 +76,26 @@ it("that a command timed out is told even if its outputs can't be stored", async
   agent.peer.cas.failures.set("batchUpdate", refusing(1));
   const ran = await runAction(agent, { command: shell("echo begun; sleep 300"), timeoutMs: 100 });
   expect(ran).toMatchObject({ outcome: "TIMED_OUT", exitCode: 137, stdout: "" });
+});
+
+it("a second attempt meets nothing of the first, though that is still there (nativelink#1934)", async () => {
+  const { peer, connection, workDirectory } = await startAgent();
+  const end = join(await temporaryDirectory(), "end");
+  const command = shell(`ls . d; touch left d/left; until [ -e ${end} ]; do sleep 0.05; done`, {
+    outputPaths: ["left"],
+  });
+  const lease = leaseOf(peer, { inputs: { "d/input": "of both attempts" }, command });
+  const attemptsBegun = async () =>
+    (await readdir(workDirectory, { recursive: true })).filter((path) => path.endsWith("d/left")).length;
+  connection.lease(lease);
+  await expect.poll(attemptsBegun).toBe(1);
+  connection.lease({ ...lease, leaseId: "again", attempt: 2 });
+  await expect.poll(attemptsBegun).toBe(2);
+  await writeFile(end, "");
+  for (const { outcome, actionResult } of [await connection.result(), await connection.result()]) {
+    expect(outcome).toBe(Outcome.COMPLETED);
+    expect(peer.cas.get(actionResult?.stdoutDigest).toString()).toBe(".:\nd\n\nd:\ninput\n");
+  }
 });
 
 it("an action is cancelled while its inputs are fetched, and another one that waits for the same goes on", async () => {

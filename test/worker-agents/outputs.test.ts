@@ -272,7 +272,7 @@ describe("outputs by the older fields", () => {
   });
 });
 
-it("a result too large for a message is refused, and the remedy named", async () => {
+it("a result too large for a message is refused, and the remedy named (bazel#6373)", async () => {
   const agent = await startAgent({ limits: { maxMessageBytes: 2_000 } });
   const outputPaths = Array.from({ length: 50 }, (_, i) => `output-${String(i).padStart(3, "0")}`);
   const ran = await runAction(agent, { command: shell(`touch ${outputPaths.join(" ")}`, { outputPaths }) });

@@ -124,7 +124,7 @@ describe("an upload whose request breaks off", () => {
     };
   }
 
-  test("is taken up at what is committed, and its client notices nothing", async () => {
+  test("is taken up at what is committed, and its client notices nothing (redpanda#31358)", async () => {
     const { endpoint, client } = await start({ maxRequestBytes: 1e6 });
     breaking(endpoint, 2, 12_300);
     const { messages, status } = await upload(client, BLOB);
@@ -270,7 +270,7 @@ describe("a compressed upload of a blob that is larger than a request", () => {
     expect(endpoint.largestBodyBytes).toBeLessThanOrEqual(20_000);
   });
 
-  test("that is there already is ended early, with -1", async () => {
+  test("that is there already is ended early, with -1 (bazel#14654)", async () => {
     const { endpoint, client } = await start();
     endpoint.blobs.set(hashOf(BLOB), BLOB);
     const { call, ending } = client.clientStream(write);

@@ -32,7 +32,7 @@ async function start(limits: Partial<BridgeLimits> = {}) {
   return { cas, client, missing };
 }
 
-test("blobs that were there are not asked for again, and the others are", async () => {
+test("blobs that were there are not asked for again, and the others are (bazel#13166)", async () => {
   const { cas, missing } = await start();
   expect(await missing([A, MISSING])).toEqual([digestOf(MISSING).hash]);
   expect(await missing([A])).toEqual([]);

@@ -38,7 +38,7 @@ test("a result that names nothing is good: an action may have no outputs", () =>
   expect(validate({})).toEqual({ blobs: [], trees: [], rootDirectories: [] });
 });
 
-describe("is refused, naming the field", () => {
+describe("is refused, naming the field (bazel#8125)", () => {
   const cases: [string, MessageInitShape<typeof ActionResultSchema>, string][] = [
     ["a file without a digest", { outputFiles: [{ path: "a" }] }, "output_files[0].digest is not set"],
     ["a file without a path", { outputFiles: [{ digest: wire(1) }] }, "output_files[0].path is empty"],

@@ -99,7 +99,7 @@ describe("with one shard", () => {
     expect(responses.map(({ data }) => Buffer.from(data))).toEqual([inRow, inR2]);
   });
 
-  test("a blob whose object is gone is never said to be there again, and can be stored again", async () => {
+  test("a blob whose object is gone is never said to be there again, and can be stored again (nativelink#628)", async () => {
     const data = randomBytes(50_000);
     const digest = await storeOne(clients, data);
     const bucket = await worker.mf.getR2Bucket("CAS");
@@ -113,7 +113,7 @@ describe("with one shard", () => {
     expect((await readAll(clients, digest)).equals(data)).toBe(true);
   });
 
-  test("a stored result that can't be read is no hit, and removed", async () => {
+  test("a stored result that can't be read is no hit, and removed (bazel#8125)", async () => {
     const actionDigest = digestOf(randomBytes(8));
     for (const bytes of ["x'ff'", "x'1a020a05'"]) {
       await clients.actionCache.updateActionResult({ instanceName, actionDigest, actionResult: { exitCode: 3 } });

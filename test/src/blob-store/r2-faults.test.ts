@@ -35,7 +35,7 @@ describe.each(["fail-before", "fail-after"] as const)("an operation of R2 whose 
     ["in one put", 30_000, ["R2 put"]],
     ["in parts", PART_BYTES + 1000, ["R2 createMultipartUpload", "R2 uploadPart", "R2 uploadPart", "R2 complete"]],
   ])(
-    "loses and invents no blob that is written %s",
+    "loses and invents no blob that is written %s (nativelink#628)",
     async (_how, size, expected) => {
       const operations: string[] = [];
       for (let at = 1; ; at++) {

@@ -130,7 +130,7 @@ test("instances share blobs by their store, and results never", async () => {
   }
 });
 
-test("a result too large to be kept is refused, saying what would help", async () => {
+test("a result too large to be kept is refused, saying what would help (bazel#6373)", async () => {
   const actionResult = { stdoutRaw: randomBytes(2_000_000) };
   const refusal = await refusalOf(
     clients.actionCache.updateActionResult({ instanceName, actionDigest: newAction(), actionResult }),
@@ -139,7 +139,7 @@ test("a result too large to be kept is refused, saying what would help", async (
   expect(refusal.rawMessage).toContain("leave out inlined contents");
 });
 
-describe("a result is served only while all that it names is stored", () => {
+describe("a result is served only while all that it names is stored (bazel-remote#870)", () => {
   test("files, stdout and stderr", async () => {
     const [digest, large] = await store(randomBytes(10), randomBytes(50_000));
     expect(await isServed({ outputFiles: [{ path: "a", digest }], stdoutDigest: digest, stderrDigest: large })).toBe(
@@ -151,7 +151,7 @@ describe("a result is served only while all that it names is stored", () => {
     expect(await isServed({ stdoutDigest: absent() })).toBe(false);
   });
 
-  test("the empty blob, which nobody stores", async () => {
+  test("the empty blob, which nobody stores (bazel#11063)", async () => {
     const empty = digestOf(new Uint8Array(0));
     expect(await isServed({ stdoutDigest: empty, outputFiles: [{ path: "a", digest: empty }] })).toBe(true);
   });

@@ -169,7 +169,7 @@ describe("Write", () => {
     expect(await objectsOf(bytes)).toBe(1);
   });
 
-  test("a blob that is there ends the upload at once, with its size as committed", async () => {
+  test("a blob that is there ends the upload at once, with its size as committed (bazel#14654, bazel#19513)", async () => {
     const bytes = randomBytes(20 * MIB);
     await write(uploadName(bytes), bytes, { chunkBytes: MIB });
     const resourceName = uploadName(bytes);
@@ -266,7 +266,7 @@ describe("Write", () => {
     });
   });
 
-  test("uploads of one blob at the same time don't disturb each other", async () => {
+  test("uploads of one blob at the same time don't disturb each other, and each is answered (bazel#19513)", async () => {
     for (const size of [500, 60_000, 10 * MIB]) {
       const bytes = randomBytes(size);
       const committed = await Promise.all(
@@ -316,6 +316,26 @@ describe("an upload in parts that breaks off", () => {
       }),
       { numRuns: 3 },
     );
+  });
+
+  test("whose call comes to its deadline goes on with the next call, not from its beginning (redpanda#31358)", async () => {
+    const blob = randomBytes(18 * MIB);
+    const resourceName = uploadName(blob);
+    let committed = 0;
+    // A machine that is so busy that a part takes longer gets more time.
+    for (let timeoutMs = 1000; committed === 0; timeoutMs *= 2) {
+      const { promise: over, resolve: end } = Promise.withResolvers<undefined>();
+      const slow = (async function* () {
+        yield* writeRequests(resourceName, blob.subarray(0, 9 * MIB), { chunkBytes: MIB, finish: false });
+        await over;
+      })();
+      expect(await codeOf(clients.byteStream.write(slow, { timeoutMs }))).toBe("DeadlineExceeded");
+      end(undefined);
+      ({ committed } = await status(resourceName));
+    }
+    expect(committed).toBe(PART_BYTES);
+    expect(await write(resourceName, blob, { offsetBytes: committed, chunkBytes: MIB })).toBe(blob.length);
+    expect((await read(readName(blob))).equals(blob)).toBe(true);
   });
 
   test("is verified as a whole: a part of another blob makes it refused", async () => {

@@ -97,7 +97,7 @@ describe.each([20, 1000, 100_000, PART_BYTES + MIB])("a blob of %i bytes", (size
     expect((await read(readName(bytes, "blobs"))).equals(bytes)).toBe(true);
   });
 
-  test("that is stored already ends the upload, with -1 as committed", async () => {
+  test("that is stored already ends the upload, with -1 as committed (bazel#14654)", async () => {
     const bytes = halfRandom(size);
     const compressed = zstdCompressSync(bytes);
     await write(uploadName(bytes), compressed);

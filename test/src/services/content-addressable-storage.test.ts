@@ -54,7 +54,7 @@ describe.each(PROTOCOLS)("$name", ({ connect }) => {
 });
 
 describe("FindMissingBlobs", () => {
-  test("the empty blob is there without ever having been stored", async () => {
+  test("the empty blob is there without ever having been stored (bazel#11063)", async () => {
     const empty = digestOf(new Uint8Array(0));
     const { missingBlobDigests } = await clients.cas.findMissingBlobs({ instanceName, blobDigests: [empty] });
     expect(missingBlobDigests).toEqual([]);

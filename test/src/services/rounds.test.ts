@@ -73,7 +73,7 @@ async function hit(
   return callsOf(() => clients.actionCache.getActionResult({ instanceName, actionDigest, ...wanted }));
 }
 
-test("a result without Trees is found complete in one round, whatever is inlined", async () => {
+test("a result without Trees is found complete in one round, whatever is inlined (bazel-remote#870)", async () => {
   const [stdoutDigest, ...files] = await store(some(200));
   const outputFiles = files.map((digest, i) => ({ path: `file${i}`, digest }));
   expect(await hit({ outputFiles, stdoutDigest })).toEqual({ getActionResult: 1, findMissing: SHARDS });

@@ -116,7 +116,7 @@ test.each([
   ["a row", [100, 200, 1]],
   ["an object", [16 * KIB, 0, 16 * KIB + 1, 100, 900 * KIB]],
   ["an object in parts", [5 * MIB, 1, 3 * MIB, 3 * MIB, 700 * KIB]],
-])("a blob that becomes %s is spliced from its chunks", async (_what, sizes) => {
+])("a blob that becomes %s is spliced from its chunks, and is there (buildbuddy#12269)", async (_what, sizes) => {
   const bytes = randomBytes(sizes.reduce((sum, size) => sum + size, 0));
   const chunkDigests = await Promise.all(cut(bytes, ...sizes).map(store));
   const blobDigest = digestOf(bytes);
