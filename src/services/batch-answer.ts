@@ -10,6 +10,12 @@ const ENTRY_BYTES = 32;
 /** The length of a status's parts beside its message: their tags and lengths, and a detail's type. */
 const DETAIL_BYTES = 80;
 
+/**
+ * MAX_BATCH_BYTES leaves room for so many, but for a few KiB where hashes are of 64 bytes: a client that goes by what it is
+ * told of batches, and keeps them to so many blobs, is never refused.
+ */
+const ALWAYS_ROOM_BLOBS = 1000;
+
 /** What the answer for one blob of a batch takes at least. */
 export interface AnsweredBlob {
   /** As the client sent it. */
@@ -39,7 +45,7 @@ export class BatchAnswer {
       );
     }
     const answerBytes = answered.reduce((sum, { hash, dataBytes }) => sum + hash.length + ENTRY_BYTES + dataBytes, 0);
-    if (answerBytes > MAX_MESSAGE_BYTES) {
+    if (answered.length > ALWAYS_ROOM_BLOBS && answerBytes > MAX_MESSAGE_BYTES) {
       throw new ConnectError(
         `the answer for the batch's ${answered.length} blobs would be of ${answerBytes} bytes; clients accept at most ` +
           `${MAX_MESSAGE_BYTES}: use batches of fewer blobs`,

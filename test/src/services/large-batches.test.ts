@@ -18,7 +18,9 @@ const COUNT = 35_000;
 const config = `{
   stores: { MAIN_STORE: { shards: 1 } },
   schedulers: { MAIN_SCHEDULER: {} },
-  services: { execution: [{ instance_name: "main", scheduler: "MAIN_SCHEDULER", cas_store: "MAIN_STORE" }] },
+  services: { execution: [{
+    instance_name: "main", scheduler: "MAIN_SCHEDULER", cas_store: "MAIN_STORE", digest_functions: ["sha256", "sha512"],
+  }] },
 }`;
 
 let worker: TestWorker;
@@ -73,6 +75,17 @@ test("a batch whose answer would be larger than clients accept is refused, namin
     expect(Code[refusal.code]).toBe("InvalidArgument");
     expect(refusal.rawMessage).toContain(`clients accept at most ${MAX_MESSAGE_BYTES}`);
     expect(refusal.rawMessage).toMatch(/fewer (blobs|digests)/);
+  }
+});
+
+test("a thousand blobs of as many bytes as a batch may have are no such batch, whatever the digest function", async () => {
+  const sizeBytes = BigInt(Math.floor((MAX_MESSAGE_BYTES - (128 << 10)) / 1000));
+  for (const hashLength of [64, 128]) {
+    const digests = Array.from({ length: 1000 }, (_, i) => ({
+      hash: i.toString(16).padStart(hashLength, "0"),
+      sizeBytes,
+    }));
+    expect(codes((await clients.cas.batchReadBlobs({ instanceName, digests })).responses)).toEqual([Code.NotFound]);
   }
 });
 
