@@ -5,6 +5,7 @@ import type { SandboxMode } from "../worker-agents/sandbox.ts";
 import { agentOptions } from "./agent-options.ts";
 import { errorMessage, Fault } from "./fault.ts";
 import { createLogger } from "./logger.ts";
+import { rootWarning } from "./root-warning.ts";
 import { runAgent } from "./run-agent.ts";
 import { endAtOnce, terminationSignal } from "./termination.ts";
 import { renewedToken, secretPaths } from "./token-file.ts";
@@ -85,6 +86,10 @@ async function runAgentCommand(flags: AgentFlags): Promise<void> {
       drainTimeoutMs: flags.drainTimeout * 1000,
       killSignal: killed.signal,
       logger,
+      onReady: () => {
+        const warning = rootWarning(process.getuid?.());
+        if (warning !== undefined) logger.warn(warning);
+      },
     },
     terminated,
   );

@@ -72,13 +72,6 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const cas = openCas({ endpoint: options.endpoint, instanceName, token, retryPolicy, callTimeoutMs, maxRequestBytes });
   const { sandbox: sandboxMode = "none", sandboxPaths: paths = DEFAULT_SANDBOX_PATHS, secretPaths: secrets } = options;
   const sandbox = await Sandbox.open(sandboxMode, { paths, secrets }, work.newAttempt(), logger);
-  if (process.getuid?.() === 0) {
-    logger.warn(
-      sandbox === undefined
-        ? "the agent is root, and so is whatever it runs: run it as a user of its own"
-        : "the agent is root, and actions may read what root may of --sandbox-path: run it as a user of its own",
-    );
-  }
   // In a sandbox not even an agent that is root gives a command the right to write whatever the mode says.
   const safe = sandbox === undefined ? await safePlacementMode(work.newTemporaryFile()) : "hard-link";
   const placement = options.placement ?? safe;

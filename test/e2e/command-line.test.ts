@@ -162,12 +162,13 @@ it("remex completion prints a script for the shell", async () => {
   expect(completion.stdout).toContain("complete -o filenames -F _remex remex");
 });
 
-it("remex agent ends at SIGTERM", async () => {
+it("remex agent ends at SIGTERM, and has said so if it is root", async () => {
   const processes = await separateProcesses();
   await processes.startWorker();
   const agent = await processes.startAgent("agent");
 
   expect(await agent.stop()).toBe(0);
+  expect(/the agent is root/.test(agent.stderr)).toBe(process.getuid?.() === 0);
 });
 
 function run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): RemexProcess {

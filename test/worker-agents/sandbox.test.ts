@@ -3,9 +3,7 @@ import { chmod, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { once } from "node:events";
-import { pino } from "pino";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { z } from "zod";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Sandbox, SandboxError } from "../../worker-agents/sandbox.ts";
 import { withheldIn } from "../../worker-agents/sandbox-secrets.ts";
 import { lackingForSandbox } from "./lacking.ts";
@@ -196,21 +194,6 @@ it("what not everybody may read is found, with what a closed directory has, but 
   const expected = ["closed", "named/key", "open/http.keytab", "sudoers", "sudoers.d/admins"];
   expect([...paths].sort()).toEqual(expected.map((name) => join(etc, name)));
   expect(await withheldIn(join(etc, "absent"), [])).toMatchObject({ paths: [], unread: undefined });
-});
-
-it.each([
-  [0, ["the agent is root, and so is whatever it runs: run it as a user of its own"]],
-  [1000, []],
-])("an agent of the user %d says at its start: %j", async (userId, warnings) => {
-  const getuid = vi.spyOn(process, "getuid").mockReturnValue(userId);
-  onTestFinished(() => {
-    getuid.mockRestore();
-  });
-  const said: unknown[] = [];
-  const logged = z.object({ msg: z.string() });
-  const logger = pino({ level: "warn" }, { write: (line) => said.push(logged.parse(JSON.parse(line)).msg) });
-  await startAgent({ logger });
-  expect(said).toEqual(warnings);
 });
 
 it("each command is given to the entrypoint, with what the machine adds to its environment", async () => {
