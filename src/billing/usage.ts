@@ -3,32 +3,33 @@ import { type Counts, noCounts } from "./counts.ts";
 
 /**
  * What the platform counts for one executed action that puts out nothing, from Execute to the end of what is kept of it: as
- * `npm run bench -- execute-noop` measured it in November 2026. The object's active time is that of an object on its own.
+ * `npm run bench -- execute-noop` measured it in November 2026. `objectActiveMs` is
+ * that of objects that serve 16 at once.
  */
 const EXECUTED: Counts = {
   ...noCounts(),
   workerRequests: 1,
   objectRequests: 5.2,
-  socketMessages: 2.2,
-  objectActiveMs: 8,
-  rowsRead: 22,
-  rowsWritten: 5.2,
+  socketMessages: 2,
+  objectActiveMs: 14,
+  rowsRead: 21,
+  rowsWritten: 5.3,
 };
-const EXECUTED_CPU_MS = 4;
+const EXECUTED_CPU_MS = 6.2;
 
 /** The same for one action that is found in the cache, with three small outputs that are read: `cache-hit`. */
 const HIT: Counts = {
   ...noCounts(),
   workerRequests: 1,
-  objectRequests: 3.4,
-  objectActiveMs: 0.7,
+  objectRequests: 3.3,
+  objectActiveMs: 0.2,
   rowsRead: 14,
 };
-const HIT_CPU_MS = 1.6;
+const HIT_CPU_MS = 1.3;
 
 /** One output that is stored: its row, and where it is too large for that its object in R2 (`execute-io`). */
-const OUTPUT: Counts = { ...noCounts(), objectRequests: 1.5, rowsRead: 3, rowsWritten: 1 };
-const OUTPUT_CPU_MS = 1;
+const OUTPUT: Counts = { ...noCounts(), objectRequests: 1.4, rowsRead: 2.2, rowsWritten: 1 };
+const OUTPUT_CPU_MS = 2.6;
 
 /** What a build has used. */
 export interface BuildUsage {
