@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import { csrf } from "hono/csrf";
 import { secureHeaders } from "hono/secure-headers";
 import type { Env } from "../env.ts";
+import { smallBody } from "../small-body.ts";
 import type { PageContext } from "./page.tsx";
 import { assetRoutes } from "./assets/routes.ts";
 import { outputStream } from "./output/live-stream.tsx";
@@ -41,7 +42,7 @@ const protect = secureHeaders({
 });
 
 for (const path of ["/", "/login", "/logout", "/ui/*"]) {
-  dashboardRoutes.use(path, protect, csrf(), async (c, next) => {
+  dashboardRoutes.use(path, protect, csrf(), smallBody, async (c, next) => {
     await next();
     if (!c.res.headers.has("cache-control")) c.header("cache-control", "private, no-store");
   });

@@ -7,11 +7,14 @@ import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
 import { MAX_SHARDS } from "../config/schema.ts";
 import { digestFunctionByName } from "../digest/digest-function.ts";
 import type { Env } from "../env.ts";
+import { smallBody } from "../small-body.ts";
 import { CHECK_START, type CheckPlace, checkPart } from "./check-store.ts";
 import { operatedStore } from "./operated-store.ts";
 
 /** What `remex store` asks for. Each needs the role `operator` on every instance that uses the store. */
 export const storeRoutes = new Hono<{ Bindings: Env }>();
+
+storeRoutes.use("/v1/stores/*", smallBody);
 
 const checkRequestSchema = z.strictObject({
   /** What the part before has answered as `next`; left out for the first. */

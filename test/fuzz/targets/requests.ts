@@ -1,3 +1,5 @@
+import { CLIENT_IDENTITY_HEADER } from "../../../src/access/client-identity-header.ts";
+import { SMALL_OUTPUTS_HEADER } from "../../../src/action-cache/small-outputs-header.ts";
 import type { Random } from "../../durable-objects/scheduler/simulation/random.ts";
 import { hostileHash, hostileInteger, hostileString, randomBytes } from "../generators/hostile-values.ts";
 import { checkAnswer, REFUSALS } from "../oracle.ts";
@@ -24,15 +26,20 @@ const METHODS = [
 const PATHS: readonly (readonly string[])[] = [
   [],
   ["healthz"],
+  ["readyz"],
   ["metrics"],
   ["login"],
   ["logout"],
   ["v1", "instances", "{instance}", "agent"],
   ["v1", "instances", "{instance}", "demand"],
+  ["v1", "stores", "{store}", "layout"],
+  ["v1", "stores", "{store}", "check"],
+  ["v1", "stores", "{store}", "reshard"],
   ["{instance}", "cas", "{hash}"],
   ["{instance}", "ac", "{hash}"],
   ["{instance}", "raw", "{any}"],
   ["{instance}", "raw", "{any}", "{any}"],
+  ["{instance}", "raw", "v8", "artifacts", "{any}"],
   ["cas", "{hash}"],
   ["ui", "{instance}"],
   ["ui", "{instance}", "agents"],
@@ -74,7 +81,13 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
   depth: ["infinity", "-1"],
   upgrade: ["websocket", "h2c"],
   origin: ["https://evil.example", "null"],
-  "x-remex-small-outputs": ["-1", "NaN", "1e999"],
+  traceparent: ["00-0-0-0", "00-ffffffffffffffffffffffffffffffff-ffffffffffffffff-ff", "x".repeat(5000)],
+  tracestate: ["a=b,".repeat(100)],
+  "last-event-id": ["-1", "5 0;31;", "99999999999999999999 x", "5 38;5;999;48;2;1"],
+  "x-artifact-tag": ["", "x".repeat(5000), "=?utf-8?q?x?="],
+  "x-artifact-duration": ["-1", "NaN", "1e999"],
+  [SMALL_OUTPUTS_HEADER]: ["-1", "NaN", "1e999"],
+  [CLIENT_IDENTITY_HEADER]: ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x".repeat(5000)],
 };
 
 /** Every route that is no call, with paths, methods, headers and bodies that nobody sends in good faith. */
@@ -109,6 +122,8 @@ function fill(random: Random, segment: string): string {
   switch (segment) {
     case "{instance}":
       return INSTANCE;
+    case "{store}":
+      return "MAIN_STORE";
     case "{hash}":
       return encodeURIComponent(hostileHash(random));
     case "{number}":
