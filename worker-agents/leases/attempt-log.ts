@@ -40,7 +40,7 @@ export function attemptLog(attempt: Attempt, machine: Machine): string {
     `working directory: ${action.workingDirectory}`,
     `inputs: set up in ${seconds(metadata.inputFetchStartTimestamp, metadata.inputFetchCompletedTimestamp)}`,
     ...(workerFailure === undefined ? [] : [`command run by itself, since ${workerFailure}`]),
-    `command: ${action.hired === undefined ? "ran" : "done by a persistent worker"} for ${end.durationMs / 1000} s, ${endText(end)}`,
+    `command: ${action.hired === undefined ? "ran" : "done by a persistent worker"} for ${Math.round(end.durationMs) / 1000} s, ${endText(end)}`,
   ];
   return lines.map((line) => `${line}\n`).join("");
 }
