@@ -130,7 +130,13 @@ export class Operations {
       return { stage: Stage.COMPLETED, error: end.result.value, metadata: lastMetadata(record) };
     }
     if (end?.result.case === "response") {
-      return { stage: Stage.COMPLETED, response: end.result.value, metadata: lastMetadata(record) };
+      const response = end.result.value;
+      // A result has its own.
+      return {
+        stage: Stage.COMPLETED,
+        response,
+        ...(response.result === undefined && { metadata: lastMetadata(record) }),
+      };
     }
     const metadata = create(ExecutedActionMetadataSchema, this.#progress.get(executionId));
     if (record.queuedTimestamp !== undefined) metadata.queuedTimestamp = record.queuedTimestamp;
