@@ -3,6 +3,7 @@ import type { Happening } from "../../../durable-objects/scheduler/events.ts";
 import { MAX_OPERATIONS } from "../../../durable-objects/scheduler/limits.ts";
 import { requirementOf } from "../../../durable-objects/scheduler/platform.ts";
 import { Scheduler } from "../../../durable-objects/scheduler/scheduler.ts";
+import { LIMITS } from "./limits.ts";
 
 function enqueue(operationId: string, actionKey: string): Happening {
   return {
@@ -20,18 +21,7 @@ function enqueue(operationId: string, actionKey: string): Happening {
 }
 
 test("so many operations share an action and no more, and others go on", () => {
-  const scheduler = new Scheduler({
-    workerTimeoutMs: 60_000,
-    maxJobRetries: 3,
-    retainCompletedForMs: 1000,
-    clientActionTimeoutMs: 60_000,
-    noWorkerTimeoutMs: 30_000,
-    failureMemoryMs: 1000,
-    maxQueuedActions: 50_000,
-    allocationStrategy: "least_recently_used",
-    leaseOverheadMs: 60_000,
-    reserveAfterMs: 10_000,
-  });
+  const scheduler = new Scheduler({ ...LIMITS, maxQueuedActions: 50_000 });
   const step = (happening: Happening) =>
     scheduler.step({ ...happening, nowMs: 1000 }).filter(({ type }) => type !== "clock");
   for (let n = 0; n < MAX_OPERATIONS; n++) {

@@ -1,22 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Happening } from "../../../durable-objects/scheduler/events.ts";
-import type { SchedulerLimits } from "../../../durable-objects/scheduler/limits.ts";
 import { offerOf, requirementOf } from "../../../durable-objects/scheduler/platform.ts";
 import { Scheduler } from "../../../durable-objects/scheduler/scheduler.ts";
+import { LIMITS } from "./limits.ts";
 
-const LIMITS: SchedulerLimits = {
-  workerTimeoutMs: 60_000,
-  maxJobRetries: 3,
-  retainCompletedForMs: 1000,
-  clientActionTimeoutMs: 60_000,
-  noWorkerTimeoutMs: 30_000,
-  failureMemoryMs: 1000,
-  maxQueuedActions: 1000,
-  allocationStrategy: "least_recently_used",
-  leaseOverheadMs: 60_000,
-  reserveAfterMs: 10_000,
-};
 const RULES = { kinds: new Map(), unlisted: "exact" } as const;
 
 /** A scheduler at one moment, which never goes on by itself. */
