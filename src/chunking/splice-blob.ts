@@ -6,22 +6,30 @@ import { readChunks } from "../bytes/read-chunks.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import { missingBlobsError } from "../errors/missing-blobs.ts";
 import { takeMemory } from "../memory/isolate-memory.ts";
+import type { ChargeBytes } from "../quota/charge.ts";
 import type { ChunkLists } from "./chunk-lists.ts";
 import { CHUNK_BATCH_BYTES, MAX_CHUNKS } from "./limits.ts";
 
 const READ_BYTES = 256 << 10;
 
+/** Who wants a blob to be spliced. */
+export interface Splicer {
+  /** The instance's name. */
+  readonly instance: string;
+  /** Is told of the blob's bytes before anything is stored, and throws if they may not be. */
+  readonly charge: ChargeBytes;
+}
+
 /**
  * Stores the blob that its chunks are, one after another, and remembers that it is made of them.
  *
- * @param instance whose client asks for it
  * @throws ConnectError NOT_FOUND if chunks are not stored, naming them; INVALID_ARGUMENT if they don't make that blob, or
- * are too many.
+ * are too many; as `splicer.charge` does.
  */
 export async function spliceBlob(
   blobs: BlobStore,
   lists: ChunkLists,
-  instance: string,
+  { instance, charge }: Splicer,
   blob: Digest,
   chunks: readonly Digest[],
 ): Promise<void> {
@@ -42,6 +50,7 @@ export async function spliceBlob(
   // A blob that is stored needs no splicing. Whether these are its chunks is not known then, and not remembered.
   if (!missing.some((digest) => digestKey(digest) === digestKey(blob))) return;
   if (missing.length > 1) throw missingBlobsError(missing.slice(1), Code.NotFound);
+  await charge(blob.sizeBytes);
 
   const release = await takeMemory(2 * CHUNK_BATCH_BYTES);
   try {
@@ -50,7 +59,7 @@ export async function spliceBlob(
   } finally {
     release();
   }
-  // Whatever the client says of how it made the cuts, others would take for a fact.
+  // REAPI expects no server to verify how a client says that it made the cuts, and others would take it for a fact.
   await lists.put(blob, { chunks, chunkingFunction: ChunkingFunction_Value.UNKNOWN });
 }
 

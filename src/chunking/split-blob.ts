@@ -6,6 +6,7 @@ import { digestKey, parseDigest, type Digest } from "../digest/digest.ts";
 import { startHash } from "../digest/verify.ts";
 import { missingBlobsError } from "../errors/missing-blobs.ts";
 import { takeMemory } from "../memory/isolate-memory.ts";
+import type { ChargeBytes } from "../quota/charge.ts";
 import type { ChunkList, ChunkLists } from "./chunk-lists.ts";
 import { cutIntoChunks, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from "./fast-cdc.ts";
 import { CHUNK_BATCH_BYTES, MAX_CHUNKS, MAX_SPLIT_BYTES } from "./limits.ts";
@@ -19,8 +20,8 @@ const HELD_BYTES = 2 * MAX_CHUNK_BYTES + CHUNK_BATCH_BYTES + MAX_CHUNK_BYTES;
 export interface Cutting {
   /** Whether chunks may be cut and stored. */
   readonly isAllowed: boolean;
-  /** Is told of bytes that are about to be stored, and throws if they may not be; undefined if there is nothing to wait for. */
-  readonly charge: (bytes: number) => Promise<void> | undefined;
+  /** Is told of bytes that are about to be stored, and throws if they may not be. */
+  readonly charge: ChargeBytes;
 }
 
 /**
@@ -62,6 +63,7 @@ async function storeChunks(blobs: BlobStore, blob: Digest, { charge }: Cutting):
   try {
     const stream = await blobs.read(blob);
     if (stream === undefined) throw missingBlobsError([blob], Code.NotFound);
+    await chargeFor(stream, blob, charge);
     const chunks: Digest[] = [];
     let batch: { digest: Digest; bytes: Uint8Array }[] = [];
     let batchBytes = 0;
@@ -72,7 +74,7 @@ async function storeChunks(blobs: BlobStore, blob: Digest, { charge }: Cutting):
       batchBytes = 0;
     };
     const content = readChunks(stream, { lengthBytes: blob.sizeBytes, maxBytes: READ_BYTES });
-    for await (const bytes of cutIntoChunks(charged(content, charge))) {
+    for await (const bytes of cutIntoChunks(content)) {
       if (chunks.length === MAX_CHUNKS) throw tooLarge(blob);
       const hash = startHash(blob.digestFunction).update(bytes).digest("hex");
       const digest = parseDigest(blob.digestFunction, hash, bytes.length);
@@ -88,13 +90,13 @@ async function storeChunks(blobs: BlobStore, blob: Digest, { charge }: Cutting):
   }
 }
 
-async function* charged(
-  content: AsyncIterable<Uint8Array>,
-  charge: Cutting["charge"],
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const bytes of content) {
-    await charge(bytes.length);
-    yield bytes;
+/** Counts the whole blob, before anything is stored of it: there is no going on with what was begun. */
+async function chargeFor(stream: ReadableStream<Uint8Array>, blob: Digest, charge: ChargeBytes): Promise<void> {
+  try {
+    await charge(blob.sizeBytes);
+  } catch (error) {
+    await stream.cancel();
+    throw error;
   }
 }
 

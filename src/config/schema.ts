@@ -224,7 +224,8 @@ const quotaSchema = z.strictObject({
     .min(MIN_UPLOAD_QUOTA_BYTES)
     .optional()
     .describe(
-      "How many bytes of request bodies. An upload that is refused in the middle can be taken up where it ended.",
+      "How many bytes of request bodies, and of what is stored beyond them: what compressed blobs are more than came, and " +
+        "blobs that are spliced or split. An upload that is refused in the middle can be taken up where it ended.",
     ),
 });
 

@@ -11,7 +11,8 @@ export type Take = (wanted: number, inAdvance: number) => Promise<{ granted: num
 
 /**
  * What an isolate may spend of a bucket without asking whoever keeps it. It takes in advance what a few seconds need, and
- * remembers a refusal for as long as it holds: so the keeper is asked once for many calls, whether they are let in or not.
+ * remembers the last refusal for as long as it holds: so the keeper is asked once for many calls, whether they are let in or
+ * not.
  * What is not spent in time is lost, and never spent twice.
  */
 export class Allowance {
@@ -19,6 +20,7 @@ export class Allowance {
   #credit = 0;
   #expiresAtMs = 0;
   #refusedUntilMs = 0;
+  #refusedAmount = 0;
   #taking = 0;
 
   constructor(bucket: Bucket) {
@@ -33,9 +35,9 @@ export class Allowance {
     return true;
   }
 
-  /** How long a refusal still holds; 0 if there is none. */
-  refusedForMs(nowMs: number): number {
-    return Math.max(this.#refusedUntilMs - nowMs, 0);
+  /** For how long so much, or more, is still refused; 0 if that isn't known. There may well be enough for less. */
+  refusedForMs(amount: number, nowMs: number): number {
+    return amount < this.#refusedAmount ? 0 : Math.max(this.#refusedUntilMs - nowMs, 0);
   }
 
   /**
@@ -50,6 +52,7 @@ export class Allowance {
       const { granted, retryAfterMs = 0 } = await take(amount, inAdvance);
       if (granted < amount) {
         this.#refusedUntilMs = nowMs() + retryAfterMs;
+        this.#refusedAmount = amount;
         return retryAfterMs;
       }
       if (granted > amount) {

@@ -9,7 +9,7 @@ import { callObject } from "../objects/call-object.ts";
 import { placedObjects } from "../objects/placed-objects.ts";
 import { Allowance } from "./allowance.ts";
 import { bucketOf, type CallerQuota, describeLimit, type QuotaKind } from "./caller-quota.ts";
-import { quotaSpentError } from "./quota-spent.ts";
+import { aboveQuotaError, quotaSpentError } from "./quota-spent.ts";
 import type { Bucket } from "./token-bucket.ts";
 
 /** How many accounts an isolate remembers. One that is forgotten loses what it had taken, and asks again. */
@@ -29,10 +29,14 @@ export async function chargeRequest(env: Env, caller: Caller): Promise<void> {
   await charge(env, caller, "requests_per_minute", 1);
 }
 
+/** `chargeUpload`, for one caller. */
+export type ChargeBytes = (bytes: number) => ReturnType<typeof chargeUpload>;
+
 /**
- * Counts bytes of a request's body. Undefined if they are paid for, or cost nothing: for most there is nothing to wait for.
- * @param bytes at most 1 MiB, the least that a quota can be
- * @throws ConnectError as `chargeRequest` does
+ * Counts bytes of a request's body, or those that are stored beyond it. Undefined if they are paid for, or cost nothing: for
+ * most there is nothing to wait for.
+ * @throws ConnectError as `chargeRequest` does, and RESOURCE_EXHAUSTED without a RetryInfo for more than the whole quota at
+ * once, which no piece of a body is
  */
 export function chargeUpload(env: Env, caller: Caller, bytes: number): Promise<void> | undefined {
   return charge(env, caller, "upload_bytes_per_hour", bytes);
@@ -56,7 +60,11 @@ async function take(
   amount: number,
 ): Promise<void> {
   const { account, group } = quota;
-  const refusedForMs = allowance.refusedForMs(Date.now());
+  if (amount > bucket.amount) {
+    await tellRefusals(env, group);
+    throw aboveQuotaError(caller, amount, describeLimit(bucket, kind));
+  }
+  const refusedForMs = allowance.refusedForMs(amount, Date.now());
   if (refusedForMs > 0) {
     untold.set(group, (untold.get(group) ?? 0) + 1);
     throw quotaSpentError(caller, describeLimit(bucket, kind), refusedForMs);

@@ -8,6 +8,7 @@ import {
   type ReadRequest,
 } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import { authorizedInstance, callerOf, type Who } from "../access/authorized-instance.ts";
+import { callerKey } from "../access/caller.ts";
 import type { Right } from "../access/roles.ts";
 import type { BlobUpload } from "../blob-store/blob-store.ts";
 import { digestOfName, parseReadName, parseUploadName, type BlobName } from "../byte-stream/resource-name.ts";
@@ -22,6 +23,7 @@ import { digestKey, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { liveOutput } from "../execution/live-output.ts";
 import { parseOutputStreamName } from "../execution/operation-message.ts";
+import { chargeUpload } from "../quota/charge.ts";
 import type { ServedInstance } from "../served-instance.ts";
 
 /**
@@ -51,9 +53,10 @@ export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
     async write(messages, context) {
       const requests = await WriteRequests.open(messages);
       const { instance, upload, compressed } = resolveUpload(env, context, requests.resourceName);
+      const caller = context.values.get(callerKey);
       const chunks = requests.chunks(upload.digest.sizeBytes);
       const committedBytes = compressed
-        ? await writeCompressed(instance.blobs, upload, requests)
+        ? await writeCompressed(instance.blobs, upload, requests, (bytes) => chargeUpload(env, caller, bytes))
         : await instance.blobs.write(upload, requests.offsetBytes, chunks);
       return { committedSize: BigInt(committedBytes) };
     },

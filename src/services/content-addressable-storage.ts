@@ -45,10 +45,13 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
 
     async batchUpdateBlobs({ instanceName, requests, digestFunction }, context) {
       const instance = authorizedInstance(env, context, instanceName, "write-blobs");
+      const blobBytes = requests.reduce((sum, request) => sum + uncompressedBytes(request), 0);
       const answer = new BatchAnswer(
-        requests.reduce((sum, request) => sum + uncompressedBytes(request), 0),
+        blobBytes,
         requests.map(({ digest }) => ({ hash: digest?.hash ?? "", dataBytes: 0 })),
       );
+      const sentBytes = requests.reduce((sum, { data }) => sum + data.length, 0);
+      await chargeUpload(env, context.values.get(callerKey), Math.max(blobBytes - sentBytes, 0));
       const statuses = requests.map(() => OK);
       const blobs: { digest: Digest; bytes: Uint8Array; position: number }[] = [];
       requests.forEach(({ digest, data, compressor }, position) => {
@@ -129,7 +132,9 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
       const blob = digestFromWire(parsedFunction, blobDigest, "blob_digest");
       const chunks = parseDigests(instance, chunkDigests, parsedFunction.value);
       const lists = openChunkLists(env, instance.config);
-      await spliceBlob(instance.blobs, lists, instance.config.name, blob, chunks);
+      const caller = context.values.get(callerKey);
+      const splicer = { instance: instance.config.name, charge: (bytes: number) => chargeUpload(env, caller, bytes) };
+      await spliceBlob(instance.blobs, lists, splicer, blob, chunks);
       return { blobDigest: digestToWire(blob) };
     },
   };

@@ -20,11 +20,11 @@ class Keeper {
     return Promise.resolve(taken);
   };
 
-  /** Whether an isolate lets one more call in. */
-  async letIn(allowance: Allowance): Promise<boolean> {
-    if (allowance.trySpend(1, this.nowMs)) return true;
-    if (allowance.refusedForMs(this.nowMs) > 0) return false;
-    return (await allowance.takeAndSpend(1, () => this.nowMs, this.take)) === undefined;
+  /** Whether an isolate lets one more call in, or something that takes as much as several. */
+  async letIn(allowance: Allowance, amount = 1): Promise<boolean> {
+    if (allowance.trySpend(amount, this.nowMs)) return true;
+    if (allowance.refusedForMs(amount, this.nowMs) > 0) return false;
+    return (await allowance.takeAndSpend(amount, () => this.nowMs, this.take)) === undefined;
   }
 }
 
@@ -36,6 +36,17 @@ test("a bucket is asked once for many calls, let in or not", async () => {
   expect(letIn).toBe(BUCKET.amount);
   // The less there is left, the less is taken at once.
   expect(keeper.asked).toBeLessThan(80);
+});
+
+test("a refusal of much is remembered for as much, and not for what there is enough for", async () => {
+  const keeper = new Keeper();
+  const allowance = new Allowance(BUCKET);
+  expect(await keeper.letIn(allowance, 400)).toBe(true);
+  expect(await keeper.letIn(allowance, 400)).toBe(false);
+  const { asked } = keeper;
+  expect(await keeper.letIn(allowance, 500)).toBe(false);
+  expect(keeper.asked).toBe(asked);
+  expect(await keeper.letIn(allowance, 100)).toBe(true);
 });
 
 test("isolates together let in no more calls than were granted, whatever they do and whenever", async () => {

@@ -1,49 +1,31 @@
 import { createHash, randomUUID } from "node:crypto";
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { durationMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LOCAL_WORKER } from "../../../cli/local-worker.ts";
-import { RetryInfoSchema } from "../../../protos/gen/google/rpc/error_details_pb.ts";
-import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
 import { ScriptedAgent } from "../../durable-objects/instance/scripted-agent.ts";
 import { blobOf } from "../../e2e/action.ts";
 import { startWorker, type TestWorker } from "../../worker.ts";
-import { type Clients, connectClients, refusalOf, streamOf, writeRequests } from "../clients.ts";
+import { type Clients, refusalOf, streamOf, writeRequests } from "../clients.ts";
+import { clientsWith, configOf, requestWith, retryDelayMs, ROLES, tokenNamed } from "./callers.ts";
 
 const MEBIBYTE = 1 << 20;
 
-const ROLES = { "*": ["cache-writer", "operator", "agent"] };
-
 /** So small that what comes back while a test runs is nothing. */
-const token = (name: string, quota?: object) => ({
-  name,
-  sha256: createHash("sha256").update(name).digest("hex"),
-  roles: ROLES,
-  ...(quota !== undefined && { quota }),
-});
-
-const CONFIG = JSON.stringify({
-  stores: { MAIN_STORE: {} },
-  schedulers: { M: {} },
-  services: { execution: [{ instance_name: "main", scheduler: "M", cas_store: "MAIN_STORE" }] },
-  access: {
-    anonymous: ROLES,
-    anonymous_quota: { requests_per_minute: 1 },
-    tokens: [
-      token("free"),
-      token("grpc-web", { requests_per_minute: 1 }),
-      token("connect", { requests_per_minute: 1 }),
-      token("http", { requests_per_minute: 1 }),
-      token("agent", { requests_per_minute: 1 }),
-      token("many", { requests_per_minute: 100_000 }),
-      token("uploads", { upload_bytes_per_hour: 2 * MEBIBYTE }),
-      token("http-uploads", { upload_bytes_per_hour: MEBIBYTE }),
-      token("splits", { upload_bytes_per_hour: MEBIBYTE }),
-      token("page", { requests_per_minute: 1 }),
-      token("refused", { requests_per_minute: 1 }),
-    ],
-  },
+const CONFIG = configOf({
+  anonymous: ROLES,
+  anonymous_quota: { requests_per_minute: 1 },
+  tokens: [
+    tokenNamed("free"),
+    tokenNamed("grpc-web", { requests_per_minute: 1 }),
+    tokenNamed("connect", { requests_per_minute: 1 }),
+    tokenNamed("http", { requests_per_minute: 1 }),
+    tokenNamed("agent", { requests_per_minute: 1 }),
+    tokenNamed("many", { requests_per_minute: 100_000 }),
+    tokenNamed("uploads", { upload_bytes_per_hour: 2 * MEBIBYTE }),
+    tokenNamed("page", { requests_per_minute: 1 }),
+    tokenNamed("refused", { requests_per_minute: 1 }),
+  ],
 });
 
 let worker: TestWorker;
@@ -53,26 +35,11 @@ beforeAll(async () => {
 });
 afterAll(() => worker.dispose());
 
-function clientsOf(name: string | undefined, createTransport = createGrpcWebTransport): Clients {
-  const withToken: Interceptor = (next) => (request) => {
-    if (name !== undefined) request.header.set("authorization", `Bearer ${name}`);
-    return next(request);
-  };
-  return connectClients(
-    worker.url,
-    createTransport({ baseUrl: worker.url, ...CONNECTION_PER_CALL, interceptors: [withToken] }),
-  );
-}
+const clientsOf = (token: string | undefined, createTransport = createGrpcWebTransport) =>
+  clientsWith(worker.url, token, createTransport);
 
-function request(path: string, name: string, init: RequestInit = {}): Promise<Response> {
-  const headers = { connection: "close", authorization: `Bearer ${name}` };
-  return fetch(worker.url + path, { ...init, headers });
-}
-
-function retryDelayMs(error: ConnectError): number {
-  const [info] = error.findDetails(RetryInfoSchema);
-  return info?.retryDelay === undefined ? NaN : durationMs(info.retryDelay);
-}
+const request = (path: string, token: string, init?: Omit<RequestInit, "headers">) =>
+  requestWith(worker.url + path, token, init);
 
 /** One thing that many calls in a row do. */
 const ask = ({ capabilities }: Clients) => capabilities.getCapabilities({ instanceName: "main" });
@@ -178,27 +145,5 @@ describe("uploads", () => {
     // A message that is read whole is refused the same way.
     const batch = cas.batchUpdateBlobs({ instanceName: "main", requests: [blobOf(new Uint8Array(MEBIBYTE))] });
     expect((await refusalOf(batch)).code).toBe(Code.ResourceExhausted);
-  });
-
-  test("above the quota get 429 over HTTP", async () => {
-    const blob = blobOf(new Uint8Array(2 * MEBIBYTE).fill(1));
-    const path = `/main/cas/${blob.digest.hash}`;
-    const put = await request(path, "http-uploads", { method: "PUT", body: blob.data });
-    expect(put.status).toBe(429);
-    expect(Number(put.headers.get("retry-after"))).toBeGreaterThan(0);
-    expect((await request(path, "http-uploads")).status).toBe(404);
-  });
-
-  test("are what a blob is cut into, too", async () => {
-    const blob = blobOf(new Uint8Array(2 * MEBIBYTE).fill(2));
-    const name = `main/uploads/${randomUUID()}/blobs/${blob.digest.hash}/${blob.data.length}`;
-    await clientsOf("free").byteStream.write(streamOf(writeRequests(name, blob.data)));
-    const request = { instanceName: "main", blobDigest: blob.digest };
-    const error = await refusalOf(clientsOf("splits").cas.splitBlob(request));
-    expect(error.code).toBe(Code.ResourceExhausted);
-    expect(error.rawMessage).toContain("1048576 bytes of uploads an hour");
-    // Once they are there they cost nothing.
-    const { chunkDigests } = await clientsOf("free").cas.splitBlob(request);
-    await expect(clientsOf("splits").cas.splitBlob(request)).resolves.toMatchObject({ chunkDigests });
   });
 });
