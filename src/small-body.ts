@@ -1,6 +1,7 @@
 import { bodyLimit } from "hono/body-limit";
 
-const MAX_BODY_BYTES = 64 << 10;
+/** What a form or JSON may have. */
+export const MAX_BODY_BYTES = 64 << 10;
 
 /** For forms and JSON, which are read whole, some of them before anybody has said who they are: 413 for what is larger. */
 export const smallBody = bodyLimit({

@@ -8,13 +8,15 @@ import { refusalResponse } from "../errors/refusal-response.ts";
 import { reportedError } from "../errors/unexpected.ts";
 import { chargeUpload } from "../quota/charge.ts";
 import type { ServedInstance } from "../served-instance.ts";
+import { MAX_BODY_BYTES } from "../small-body.ts";
 import { findActionResult, storeActionResult } from "./action-results.ts";
+import { answerQuery } from "./artifact-query.ts";
 import { type CachePath, type Namespace, parseCachePath } from "./cache-path.ts";
 import { findBlob, storeBlob } from "./cas.ts";
 import { findValue, forgetValue, storeValue } from "./raw.ts";
 import { announcedLength, holdContent } from "./request-content.ts";
 import { contentOfBlob, contentOfBytes, notFound, serveContent } from "./serve-content.ts";
-import { addKeptHeaders, enabled, isEvents, isStatus, keptHeaders, preflight } from "./turborepo.ts";
+import { addKeptHeaders, enabled, isEvents, isQuery, isStatus, keptHeaders, preflight } from "./turborepo.ts";
 import { describeKey, isCollection } from "./webdav.ts";
 
 type Access = "read" | "write";
@@ -50,11 +52,11 @@ httpCacheRoutes.all("/*", async (c, next) => {
   const { raw: request } = c.req;
   const path = parseCachePath(c.req.path);
   if (path === undefined) return next();
-  const reports = request.method === "POST" && path.namespace === "raw" && isEvents(path.key);
+  const isPost = request.method === "POST";
   // Calls of methods that don't exist get their answer elsewhere.
-  if (request.method === "POST" && !reports) return next();
+  if (isPost && !(path.namespace === "raw" && (isEvents(path.key) || isQuery(path.key)))) return next();
   const methods = METHODS[path.namespace];
-  const access = reports ? "read" : methods.get(request.method);
+  const access = isPost ? "read" : methods.get(request.method);
   if (access === undefined) {
     const allowed = allowedMethods(path.namespace);
     return new Response(`a cache entry has ${allowed}\n`, { status: 405, headers: { allow: allowed } });
@@ -99,6 +101,7 @@ async function answer(
       case "PUT":
         return await store(request, body, path, instance, callerName);
       case "POST":
+        if (isQuery(path.key)) return await query(request, body, path.key, instance, callerName);
         // Hits and misses are counted where they are looked up.
         return new Response(null, { status: 204 });
       case "OPTIONS":
@@ -135,6 +138,20 @@ async function find(request: Request, { namespace, key }: CachePath, instance: S
   const response = await serveContent(request, contentOfBlob(instance.blobs, value.digest));
   if (response.ok) addKeptHeaders(response, value.properties);
   return response;
+}
+
+async function query(
+  request: Request,
+  body: RequestBody,
+  key: string,
+  instance: ServedInstance,
+  callerName: string,
+): Promise<Response> {
+  const lengthBytes = announcedLength(request);
+  if (lengthBytes === undefined) return new Response("a query needs Content-Length\n", { status: 411 });
+  if (lengthBytes > MAX_BODY_BYTES)
+    return new Response(`a query has at most ${MAX_BODY_BYTES} bytes\n`, { status: 413 });
+  return holdContent(body, lengthBytes, callerName, (bytes) => answerQuery(instance, key, bytes));
 }
 
 async function store(

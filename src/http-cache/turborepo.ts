@@ -1,12 +1,16 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { NamedBlob } from "./named-blobs.ts";
 
 /**
  * What Turborepo's remote cache has beside values that are put and got: `{any path}/v8/artifacts/…` below the namespace
  * `raw`. Its client is told `{endpoint}/{instance_name}/raw/turbo` as TURBO_API.
  */
 
+const TAG = "x-artifact-tag";
+const DURATION = "x-artifact-duration";
+
 /** What a client says of an artifact, and wants to hear again with it: its signature, and how long the task took, in ms. */
-const ARTIFACT_HEADERS = ["x-artifact-tag", "x-artifact-duration"] as const;
+const ARTIFACT_HEADERS = [TAG, DURATION] as const;
 
 /** As many characters as the API's own description allows a signature. */
 const MAX_HEADER_CHARACTERS = 600;
@@ -28,7 +32,31 @@ export function isEvents(key: string): boolean {
 }
 
 function isEndpoint(key: string, name: string): boolean {
-  return key === `v8/artifacts/${name}` || key.endsWith(`/v8/artifacts/${name}`);
+  return `/${key}`.endsWith(`/v8/artifacts/${name}`);
+}
+
+/** Whether a key is that of all artifacts, where many can be asked for at once. */
+export function isQuery(key: string): boolean {
+  return `/${key}`.endsWith("/v8/artifacts");
+}
+
+/** What is said of an artifact to who asks for many. */
+export interface ArtifactDescription {
+  /** In bytes. */
+  readonly size: number;
+  /** 0 if that was not said. */
+  readonly taskDurationMs: number;
+  readonly tag?: string;
+}
+
+export function describeArtifact({ digest, properties }: NamedBlob): ArtifactDescription {
+  const duration = properties.get(DURATION) ?? "";
+  const tag = properties.get(TAG);
+  return {
+    size: digest.sizeBytes,
+    taskDurationMs: /^\d{1,15}(?:\.\d+)?$/.test(duration) ? Number(duration) : 0,
+    ...(tag !== undefined && { tag }),
+  };
 }
 
 /** The answer to who may read: whoever may not was refused before. */

@@ -39,6 +39,7 @@ const PATHS: readonly (readonly string[])[] = [
   ["{instance}", "ac", "{hash}"],
   ["{instance}", "raw", "{any}"],
   ["{instance}", "raw", "{any}", "{any}"],
+  ["{instance}", "raw", "v8", "artifacts"],
   ["{instance}", "raw", "v8", "artifacts", "{any}"],
   ["cas", "{hash}"],
   ["ui", "{instance}"],

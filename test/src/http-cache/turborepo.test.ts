@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startWorker, type TestWorker } from "../../worker.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
@@ -44,7 +44,8 @@ function ask(
   });
 }
 
-const newHash = () => randomBytes(8).toString("hex");
+/** One that can't be taken for a number, which would come first in an object. */
+const newHash = () => `a${randomBytes(8).toString("hex")}`;
 const upload = { "content-type": "application/octet-stream", "x-artifact-client-ci": "GITHUB_ACTIONS" };
 
 // A row, and an R2 object.
@@ -120,4 +121,52 @@ test("before a request the client may ask what it may have, and shows its token 
   const allowed = response.headers.get("access-control-allow-headers")?.split(", ") ?? [];
   expect(allowed).toEqual(expect.arrayContaining(["Authorization", "x-artifact-tag", "x-artifact-duration"]));
   expect(response.headers.get("access-control-allow-origin")).toBeNull();
+});
+
+describe("a query for many artifacts", () => {
+  const json = { "content-type": "application/json" };
+  const query = (body: string, token?: string) => ask("POST", "", json, body, token);
+
+  test("tells what is known of each", async () => {
+    const [signed, plain, odd, absent] = [newHash(), newHash(), newHash(), newHash()];
+    const said = { "x-artifact-tag": "a signature", "x-artifact-duration": "1234" };
+    await ask("PUT", `/${signed}`, { ...upload, ...said }, "artifact");
+    await ask("PUT", `/${plain}`, upload, "another artifact");
+    await ask("PUT", `/${odd}`, { ...upload, "x-artifact-duration": "long" }, "");
+    const response = await query(
+      JSON.stringify({ hashes: [signed, absent, plain, odd, signed, "__proto__"] }),
+      "cache-reader",
+    );
+    expect(response.headers.get("content-type")).toBe("application/json");
+    // As text, in which nothing is hidden.
+    expect([response.status, await response.text()]).toEqual([
+      200,
+      `{"${signed}":{"size":8,"taskDurationMs":1234,"tag":"a signature"},"${absent}":null,` +
+        `"${plain}":{"size":16,"taskDurationMs":0},"${odd}":{"size":0,"taskDurationMs":0},"__proto__":null}`,
+    ]);
+  });
+
+  test("is for who may read", async () => {
+    const body = JSON.stringify({ hashes: [newHash()] });
+    expect((await query(body, "operator")).status).toBe(403);
+    expect((await query(body, "wrong")).status).toBe(401);
+  });
+
+  test("asks for no more than is looked up for one request", async () => {
+    const hashes = (count: number) => JSON.stringify({ hashes: Array.from({ length: count }, newHash) });
+    const most = await query(hashes(1000));
+    expect((await most.text()).match(/:null/g)).toHaveLength(1000);
+    const more = await query(hashes(1001));
+    expect([more.status, await more.text()]).toEqual([400, expect.stringContaining("at most 1000 hashes")]);
+    const long = await query(JSON.stringify({ hashes: ["x".repeat(70_000)] }));
+    expect(long.status).toBe(413);
+  });
+
+  test.each(["", "hashes", "[]", "{}", '{"hashes":"x"}', '{"hashes":[1]}', '{"hashes":[""]}', "\xff"])(
+    "is refused if it is %j",
+    async (body) => {
+      const refused = await query(body);
+      expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("a query is JSON")]);
+    },
+  );
 });
