@@ -20,7 +20,9 @@ export class MixedWorker {
    * @param port 0 for any free one
    */
   static async start(worker: Version, objects: Version, dataDirectory: string, port = 0): Promise<MixedWorker> {
-    const { INSTANCE, CACHE_SHARD } = LOCAL_WORKER.durableObjects;
+    const classes = Object.entries(LOCAL_WORKER.durableObjects).filter(([, { className }]) =>
+      hasClass(objects, className),
+    );
     const script = ({ worker: contents }: Version) => [{ type: "ESModule" as const, path: "worker.js", contents }];
     const runtime = new Miniflare({
       cf: false,
@@ -33,18 +35,14 @@ export class MixedWorker {
         {
           ...LOCAL_WORKER,
           modules: script(worker),
-          durableObjects: {
-            INSTANCE: { ...INSTANCE, scriptName: OBJECTS },
-            CACHE_SHARD: { ...CACHE_SHARD, scriptName: OBJECTS },
-          },
+          durableObjects: Object.fromEntries(classes.map(([binding, of]) => [binding, { ...of, scriptName: OBJECTS }])),
           unsafeDirectSockets: [{ host: "127.0.0.1", port, proxy: false }],
         },
-        // Of the classes that both versions have.
         {
           ...LOCAL_WORKER,
           name: OBJECTS,
           modules: script(objects),
-          durableObjects: { INSTANCE, CACHE_SHARD },
+          durableObjects: Object.fromEntries(classes),
         },
       ],
     });
@@ -60,4 +58,9 @@ export class MixedWorker {
   stop(): Promise<void> {
     return this.#runtime.dispose();
   }
+}
+
+/** Whether a version exports a class: there may be one that an earlier version lacks, and workerd binds none that is not there. */
+function hasClass({ worker }: Version, className: string): boolean {
+  return new RegExp(`^ *export (?:class +|\\{[^}]*\\b)${className}\\b`, "m").test(worker);
 }
