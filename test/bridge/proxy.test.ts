@@ -12,20 +12,14 @@ import { startTestBridge } from "./bridges.ts";
 import { CertificateAuthority, OPENSSL } from "./certificates.ts";
 import { startEndpoint } from "./endpoints.ts";
 import { NativeClient } from "./native-client.ts";
+import { expectStreams, streamRoutes } from "./streams.ts";
 
-const { queryWriteStatus, read, write } = ByteStream.method;
+const { queryWriteStatus } = ByteStream.method;
 
-/** Takes what is written, gives as much, and echoes the numbers that are resource names. */
+/** Has streams, and echoes the numbers that are resource names. */
 function routes(router: ConnectRouter): void {
   router.rpc(queryWriteStatus, ({ resourceName }) => ({ committedSize: BigInt(resourceName) }));
-  router.rpc(write, async (requests) => {
-    let bytes = 0;
-    for await (const { data } of requests) bytes += data.length;
-    return { committedSize: BigInt(bytes) };
-  });
-  router.rpc(read, async function* () {
-    for (let part = 0; part < 100; part++) yield { data: await Promise.resolve(new Uint8Array(50_000)) };
-  });
+  streamRoutes(router);
 }
 
 async function startProxy(): Promise<ConnectProxy> {
@@ -34,19 +28,10 @@ async function startProxy(): Promise<ConnectProxy> {
   return proxy;
 }
 
-async function carriesStreams(client: NativeClient): Promise<void> {
-  const { call, ending } = client.clientStream(write);
-  for (let part = 0; part < 100; part++) call.write({ data: new Uint8Array(50_000) });
-  call.end();
-  expect((await ending).messages).toMatchObject([{ committedSize: 5_000_000n }]);
-  const { messages } = await client.readAll(read, {});
-  expect(messages.reduce((sum, { data }) => sum + data.length, 0)).toBe(5_000_000);
-}
-
 test("an endpoint in clear text is reached through the proxy", async () => {
   const proxy = await startProxy();
   const endpoint = proxied(await startEndpoint(routes));
-  await carriesStreams(new NativeClient((await startTestBridge(endpoint)).port));
+  await expectStreams(new NativeClient((await startTestBridge(endpoint)).port));
   expect(new Set(proxy.asked)).toEqual(new Set([`${PROXIED_HOST}:${endpoint.port}`]));
 });
 
@@ -97,7 +82,7 @@ describe.skipIf(!OPENSSL)("an endpoint over TLS (needs openssl)", () => {
     const proxy = await startProxy();
     const endpoint = await startSecure(version);
     const client = await bridgeTo(endpoint.url);
-    await carriesStreams(client);
+    await expectStreams(client);
     const { messages } = await client.unary(Health.method.check, {});
     expect(messages).toMatchObject([{ status: HealthCheckResponse_ServingStatus.SERVING }]);
     expect(new Set(proxy.asked)).toEqual(new Set([endpoint.url.host]));

@@ -1,6 +1,6 @@
-import { request as openRequest, type IncomingMessage } from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startWorker, type TestWorker } from "../worker.ts";
+import { postUnfinished } from "./unfinished-request.ts";
 
 let worker: TestWorker;
 beforeAll(async () => {
@@ -10,15 +10,7 @@ afterAll(() => worker.dispose());
 
 /** The status that comes of a request before its body is whole. */
 async function statusOf(path: string, headers: Record<string, string>, bytes: number): Promise<number | undefined> {
-  const sent = openRequest(worker.url + path, {
-    method: "POST",
-    agent: false,
-    headers: { origin: worker.url, ...headers },
-  });
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    sent.once("response", resolve).once("error", reject);
-    sent.write(Buffer.alloc(bytes));
-  });
+  const { sent, response } = await postUnfinished(worker.url + path, bytes, { origin: worker.url, ...headers });
   response.resume();
   sent.on("error", () => undefined).destroy();
   return response.statusCode;

@@ -1,7 +1,8 @@
-import { type ClientRequest, request as openRequest, type IncomingMessage } from "node:http";
+import type { ClientRequest } from "node:http";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startWorker, type TestWorker } from "../../worker.ts";
+import { postUnfinished } from "../unfinished-request.ts";
 
 let worker: TestWorker;
 beforeAll(async () => {
@@ -11,11 +12,7 @@ afterAll(() => worker.dispose());
 
 /** A request that has begun with ten bytes, and the lines that tell of its body. */
 async function slowRequest(query = ""): Promise<{ sent: ClientRequest; next: () => Promise<string | undefined> }> {
-  const sent = openRequest(`${worker.url}/${query}`, { method: "POST", agent: false });
-  sent.write(Buffer.alloc(10));
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    sent.once("response", resolve).once("error", reject);
-  });
+  const { sent, response } = await postUnfinished(`${worker.url}/${query}`, 10);
   const lines = createInterface({ input: response })[Symbol.asyncIterator]();
   return {
     sent,
