@@ -7,6 +7,7 @@ import {
   receiveActionResult,
   removeActionResult,
 } from "./cache-shard/action-results.ts";
+import { askedByColumns, askedByJson } from "./cache-shard/asked-digests.ts";
 import {
   findByHash,
   findMissing,
@@ -151,10 +152,11 @@ export class CacheShard extends DurableObject<Env> {
     }
   }
 
-  /** The positions, batch by batch, of the digests that are not stored. */
-  findMissing({ shard, batches, touchIntervalMs }: FindMissingRequest): ShardReply<number[][]> {
+  /** The positions, batch by batch and then columns by columns, of the digests that are not stored. */
+  findMissing({ shard, batches, columns = [], touchIntervalMs }: FindMissingRequest): ShardReply<number[][]> {
     const nowMs = Date.now();
-    return this.#serve(shard, (sql) => batches.map((digests) => findMissing(sql, digests, nowMs, touchIntervalMs)));
+    const asked = [...batches.map(askedByJson), ...columns.map(askedByColumns)];
+    return this.#serve(shard, (sql) => asked.map((digests) => findMissing(sql, digests, nowMs, touchIntervalMs)));
   }
 
   /** Where each of the digests is, or undefined, in order. */

@@ -1,6 +1,6 @@
 import { createRegistry } from "@bufbuild/protobuf";
 import { createConnectRouter } from "@connectrpc/connect";
-import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { createMethodUrl, type UniversalHandler } from "@connectrpc/connect/protocol";
 import { Hono } from "hono";
 import {
   ActionCache,
@@ -35,6 +35,7 @@ import { byteStreamService, serveRead } from "./services/byte-stream.ts";
 import { capabilitiesService } from "./services/capabilities.ts";
 import { contentAddressableStorageService } from "./services/content-addressable-storage.ts";
 import { executionService } from "./services/execution.ts";
+import { digestsAside } from "./services/find-missing-on-wire.ts";
 import { operationsService } from "./services/operations.ts";
 import { storeRoutes } from "./stores/routes.ts";
 
@@ -63,7 +64,8 @@ app.post("/google.bytestream.ByteStream/Read", (c, next) => serveRead(c.env, c.r
 app.post("/:service{[a-zA-Z0-9_.]+}/:method{[a-zA-Z]+}", async (c, next) => {
   const handler = rpcHandlers(c.env).get(c.req.path);
   if (handler === undefined) return next();
-  return serveFetch(handler, c.req.raw, new ReceivedBytes(c.env, handler));
+  const aside = handler.requestPath === FIND_MISSING_BLOBS ? digestsAside : undefined;
+  return serveFetch(handler, c.req.raw, new ReceivedBytes(c.env, handler), aside);
 });
 
 app.route("/", dashboardRoutes);
@@ -76,6 +78,8 @@ app.onError((error) => refusalResponse(reportedError(error)));
 
 /** The messages that operations and statuses hold as Any, whose JSON form can't be made without their types. */
 const ANY_TYPES = createRegistry(file_build_bazel_remote_execution_v2_remote_execution, file_google_rpc_error_details);
+
+const FIND_MISSING_BLOBS = createMethodUrl("/", ContentAddressableStorage.method.findMissingBlobs);
 
 const handlersByEnv = new WeakMap<Env, Map<string, UniversalHandler>>();
 

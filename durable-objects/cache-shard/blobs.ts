@@ -1,3 +1,4 @@
+import { askedByJson, type AskedDigests } from "./asked-digests.ts";
 import { digestBindings } from "./digest-key.ts";
 import type { Deletions } from "./deletions.ts";
 import type { BlobEntry, DigestKey, DigestsJson, MovingBlob } from "./rpc.ts";
@@ -10,20 +11,21 @@ const DIGESTS = `
   SELECT key AS position, value ->> 0 AS digest_function, unhex(value ->> 1) AS hash, value ->> 2 AS size_bytes
   FROM json_each(?1)`;
 
-/** The positions in `digests` of those that are not stored. The others count as used. */
-export function findMissing(sql: SqlStorage, digests: DigestsJson, nowMs: number, touchIntervalMs: number): number[] {
+/** The positions of those that are not stored. The others count as used. */
+export function findMissing(sql: SqlStorage, asked: AskedDigests, nowMs: number, touchIntervalMs: number): number[] {
   // One pass finds what is missing and whether anything is due to be touched, which is rare, and only then written. It
   // answers in one row, since each row costs about as much as the look-up itself.
   const { missing, due } = sql
     .exec<{ missing: string | null; due: number | null }>(
       `SELECT group_concat(position) FILTER (WHERE b.last_access_ms IS NULL) AS missing,
               max(b.last_access_ms < ?2) AS due
-       FROM (${DIGESTS}) AS d LEFT JOIN blobs AS b USING (digest_function, hash, size_bytes)`,
-      digests,
+       FROM (${asked.select}) AS d LEFT JOIN blobs AS b USING (digest_function, hash, size_bytes)`,
+      nowMs,
       nowMs - touchIntervalMs,
+      ...asked.bindings,
     )
     .one();
-  if (due === 1) touch(sql, digests, nowMs, touchIntervalMs);
+  if (due === 1) touch(sql, asked, nowMs, touchIntervalMs);
   return missing === null ? [] : missing.split(",").map(Number);
 }
 
@@ -52,7 +54,7 @@ export function lookUp(
     else if (row.bytes !== null) entries.push({ bytes: new Uint8Array(row.bytes) });
     else entries.push(undefined);
   }
-  if (due) touch(sql, digests, nowMs, touchIntervalMs);
+  if (due) touch(sql, askedByJson(digests), nowMs, touchIntervalMs);
   return entries;
 }
 
@@ -73,19 +75,19 @@ export function findByHash(
     .toArray();
   if (row === undefined) return undefined;
   if (row.last_access_ms < nowMs - touchIntervalMs) {
-    touch(sql, JSON.stringify([[digestFunction, hash, row.size_bytes]]), nowMs, touchIntervalMs);
+    touch(sql, askedByJson(JSON.stringify([[digestFunction, hash, row.size_bytes]])), nowMs, touchIntervalMs);
   }
   return row.size_bytes;
 }
 
-function touch(sql: SqlStorage, digests: DigestsJson, nowMs: number, touchIntervalMs: number): void {
+function touch(sql: SqlStorage, asked: AskedDigests, nowMs: number, touchIntervalMs: number): void {
   sql.exec(
-    `UPDATE blobs SET last_access_ms = ?2
-     WHERE last_access_ms < ?3
-       AND (digest_function, hash, size_bytes) IN (SELECT digest_function, hash, size_bytes FROM (${DIGESTS}))`,
-    digests,
+    `UPDATE blobs SET last_access_ms = ?1
+     WHERE last_access_ms < ?2
+       AND (digest_function, hash, size_bytes) IN (SELECT digest_function, hash, size_bytes FROM (${asked.select}))`,
     nowMs,
     nowMs - touchIntervalMs,
+    ...asked.bindings,
   );
 }
 

@@ -140,9 +140,25 @@ export interface CondemnObjectsRequest extends ShardRequest {
   readonly dryRun: boolean;
 }
 
+/**
+ * Digests of one function as the parameters of a statement: at half of the bytes of `DigestsJson`, and read in less than half
+ * of the time.
+ */
+export interface DigestColumnsRequest {
+  readonly digestFunction: number;
+  /** Of one hash. */
+  readonly hashBytes: number;
+  /** One right after the other. */
+  readonly hashes: Uint8Array;
+  /** `[size in bytes, …]`, in the same order. */
+  readonly sizesJson: string;
+}
+
 export interface FindMissingRequest {
   readonly shard: ShardIdentity;
   readonly batches: readonly DigestsJson[];
+  /** What is missing of these is answered behind what is of `batches`. A shard of a version before answers nothing there. */
+  readonly columns?: readonly DigestColumnsRequest[];
   /** A blob's last access is written again only when it is older than this. */
   readonly touchIntervalMs: number;
 }

@@ -1,4 +1,5 @@
 import type { DigestFunction } from "../digest/digest-function.ts";
+import type { DigestColumns } from "../digest/digest-columns.ts";
 import type { Digest } from "../digest/digest.ts";
 
 /** A range of a blob. `offsetBytes` ≤ the blob's size; `limitBytes` undefined means to the end. */
@@ -22,6 +23,9 @@ export interface BlobUpload {
 export interface BlobStore {
   /** Those of `digests` that are not stored: the very objects, in order. Counts as a use of the others. */
   findMissing(digests: readonly Digest[]): Promise<Digest[]>;
+
+  /** The same of so many that no object is made of any: a 1 for each that is not stored, in order, and a 0 for the others. */
+  findMissingColumns(digests: DigestColumns): Promise<Uint8Array>;
 
   /** The stored blob with this hash, for callers that don't know its size, or undefined. Counts as a use. */
   findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined>;

@@ -1,3 +1,4 @@
+import { digestAt, type DigestColumns } from "../digest/digest-columns.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
 import { parseDigest, type Digest } from "../digest/digest.ts";
 import { digestMismatch } from "../digest/verify.ts";
@@ -19,6 +20,15 @@ export class EmptyBlobStore implements BlobStore {
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
     const others = digests.filter((digest) => !isEmptyBlob(digest));
     return others.length === 0 ? Promise.resolve([]) : this.#next.findMissing(others);
+  }
+
+  async findMissingColumns(digests: DigestColumns): Promise<Uint8Array> {
+    const missing = await this.#next.findMissingColumns(digests);
+    for (let position = 0; position < digests.count; position++) {
+      const mayBeEmpty = missing[position] === 1 && digests.sizes[position] === 0;
+      if (mayBeEmpty && isEmptyBlob(digestAt(digests, position))) missing[position] = 0;
+    }
+    return missing;
   }
 
   findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined> {

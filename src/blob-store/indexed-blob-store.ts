@@ -4,6 +4,7 @@ import { concatenate } from "../bytes/concatenate.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
 import { mapBounded } from "../batching/map-bounded.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
+import type { DigestColumns } from "../digest/digest-columns.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
 import { digestKey, parseDigest, type Digest } from "../digest/digest.ts";
 import { digestMismatch } from "../digest/verify.ts";
@@ -49,6 +50,10 @@ export class IndexedBlobStore implements BlobStore {
 
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
     return this.#shards.findMissing(digests);
+  }
+
+  findMissingColumns(digests: DigestColumns): Promise<Uint8Array> {
+    return this.#shards.findMissingColumns(digests);
   }
 
   async findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined> {

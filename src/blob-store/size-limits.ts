@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { DigestColumns } from "../digest/digest-columns.ts";
 import type { DigestFunction } from "../digest/digest-function.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import type { BlobRange, BlobStore, BlobUpload } from "./blob-store.ts";
@@ -15,6 +16,10 @@ export class SizeLimitedBlobStore implements BlobStore {
 
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
     return this.#next.findMissing(digests);
+  }
+
+  findMissingColumns(digests: DigestColumns): Promise<Uint8Array> {
+    return this.#next.findMissingColumns(digests);
   }
 
   findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined> {

@@ -5,6 +5,7 @@ import type {
   BlobEntry,
   DigestKey,
   DigestsJson,
+  FindMissingRequest,
   InsertObjectOutcome,
   Layout,
   ObjectRow,
@@ -22,6 +23,8 @@ import { toError } from "../errors/to-error.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 import { callObject, type ObjectNamespace } from "../objects/call-object.ts";
 import { chunk, chunkBySize } from "../batching/chunk.ts";
+import type { DigestColumns } from "../digest/digest-columns.ts";
+import { columnsByShard, columnsToJson } from "./columns-by-shard.ts";
 import { knownLayout, learnLayout } from "./known-layouts.ts";
 import { allShards, newLayout, shardsToRead, shardToWrite } from "./layout.ts";
 import { shardName } from "./shard-map.ts";
@@ -111,6 +114,44 @@ export class CacheShards {
       }),
     );
     return digests.filter((_, position) => missing[position]);
+  }
+
+  /** The same of so many that no object is made of any: a 1 for each that is not stored, in order, and a 0 for the others. */
+  async findMissingColumns(digests: DigestColumns): Promise<Uint8Array> {
+    return this.#byLayout(async (layout) => {
+      const missing = new Uint8Array(digests.count).fill(1);
+      await this.#findMissingColumnsAt(layout, digests, layout.from, missing);
+      if (layout.phase !== "stable") await this.#findMissingColumnsAt(layout, digests, layout.count, missing);
+      return missing;
+    });
+  }
+
+  /** Looks for those that are `missing` by now in the shards that they have where there are so many. */
+  async #findMissingColumnsAt(
+    layout: Layout,
+    digests: DigestColumns,
+    shards: number,
+    missing: Uint8Array,
+  ): Promise<void> {
+    await Promise.all(
+      [...columnsByShard(digests, missing, shards, MAX_BATCH_DIGESTS)].map(async ([index, batches]) => {
+        const { touchIntervalMs } = this.#options;
+        const ask = (request: Pick<FindMissingRequest, "batches" | "columns">) =>
+          this.#call(layout, index, (stub, shard) => stub.findMissing({ shard, ...request, touchIntervalMs }));
+        let answers = await ask({ batches: [], columns: batches.map(({ request }) => request) });
+        // A shard of a version that knows of no columns has passed over them.
+        if (answers.length < batches.length) {
+          answers = await ask({ batches: batches.map((batch) => columnsToJson(digests, batch)) });
+        }
+        batches.forEach(({ positions }, batch) => {
+          for (const position of positions) missing[position] = 0;
+          for (const member of answers[batch] ?? []) {
+            const position = positions[member];
+            if (position !== undefined) missing[position] = 1;
+          }
+        });
+      }),
+    );
   }
 
   /** Where each blob is, or undefined where it is not stored, in order. */

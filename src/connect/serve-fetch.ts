@@ -1,6 +1,7 @@
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import { type UniversalHandler, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
 import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
+import { type MessageAside, withAnswer, withoutAside } from "./message-aside.ts";
 import { type CountBytes, RequestBody } from "./request-body.ts";
 import { wholeBody, wholeEnvelopes } from "./whole-messages.ts";
 
@@ -11,6 +12,7 @@ const UNARY_TYPE = /^application\/(proto|json)\b/;
  * Serves a call that came as a fetch request. Requests and responses stream, both ways at once.
  * @param received is told of the bytes of the body, with what the call's context knows by then, and when the call has begun
  * to answer: then a message that it had to hold is used up
+ * @param aside where not all of the message is for Connect to decode
  */
 export async function serveFetch(
   handler: UniversalHandler,
@@ -19,18 +21,20 @@ export async function serveFetch(
     count(values: ContextValues, bytes: number): ReturnType<CountBytes>;
     release(): void;
   },
+  aside?: MessageAside,
 ): Promise<Response> {
   const gone = new AbortController();
   const contextValues = createContextValues();
   const incoming = new RequestBody(request, (bytes) => received.count(contextValues, bytes));
-  const { body, header } = wholeMessages(request.headers, incoming);
+  const enveloped = !UNARY_TYPE.test(request.headers.get("content-type") ?? "");
+  const { body, header } = wholeMessages(request.headers, incoming, enveloped);
   const answered = handler({
     // The platform's HTTP ends before the Worker; handlers only ask whether it is HTTP/1.1, for what that can't do.
     httpVersion: "2",
     method: request.method,
     url: request.url,
     header,
-    body,
+    body: aside === undefined ? body : withoutAside(body, aside, contextValues, enveloped),
     contextValues,
     signal: AbortSignal.any([request.signal, gone.signal]),
   });
@@ -42,7 +46,10 @@ export async function serveFetch(
     await incoming.drain();
     return response;
   }
-  const stream = responseStream(thenDrain(answer, incoming), () => {
+  const replaced = aside === undefined || !response.ok ? answer : withAnswer(answer, aside, contextValues, enveloped);
+  // Of the message that is replaced.
+  if (aside !== undefined) response.headers.delete("content-length");
+  const stream = responseStream(thenDrain(replaced, incoming), () => {
     gone.abort();
   });
   return new Response(stream, response);
@@ -52,10 +59,9 @@ export async function serveFetch(
 function wholeMessages(
   headers: Headers,
   incoming: RequestBody,
+  enveloped: boolean,
 ): { readonly header: Headers; readonly body: AsyncIterable<Uint8Array> } {
-  if (!UNARY_TYPE.test(headers.get("content-type") ?? "")) {
-    return { header: headers, body: wholeEnvelopes(incoming, MAX_REQUEST_MESSAGE_BYTES) };
-  }
+  if (enveloped) return { header: headers, body: wholeEnvelopes(incoming, MAX_REQUEST_MESSAGE_BYTES) };
   const header = new Headers(headers);
   header.delete("content-length");
   return { header, body: wholeBody(incoming, MAX_REQUEST_MESSAGE_BYTES) };

@@ -74,14 +74,14 @@ export class BatchAnswer {
 }
 
 /**
- * Checks that digests make no larger an answer than clients accept.
+ * Checks that so many digests, with so many hex digits in all, make no larger an answer than clients accept.
  * @throws ConnectError INVALID_ARGUMENT if they do
  */
-export function checkDigestsAnswer(digests: readonly { readonly hash: string }[]): void {
-  const answerBytes = digests.reduce((sum, { hash }) => sum + hash.length + ENTRY_BYTES / 2, 0);
+export function checkDigestsAnswer(count: number, hexDigits: number): void {
+  const answerBytes = hexDigits + (count * ENTRY_BYTES) / 2;
   if (answerBytes <= MAX_MESSAGE_BYTES) return;
   throw new ConnectError(
-    `the answer would be ${digests.length} digests of ${answerBytes} bytes; clients accept at most ${MAX_MESSAGE_BYTES}: ` +
+    `the answer would be ${count} digests of ${answerBytes} bytes; clients accept at most ${MAX_MESSAGE_BYTES}: ` +
       `ask for fewer digests at once`,
     Code.InvalidArgument,
   );

@@ -29,17 +29,27 @@ import { OK } from "../errors/status.ts";
 import { chargeUpload } from "../quota/charge.ts";
 import type { ServedInstance } from "../served-instance.ts";
 import { treePages } from "../trees/tree-pages.ts";
+import { askedOnWireKey, findMissingOnWire, missingOnWireKey } from "./find-missing-on-wire.ts";
 import { BatchAnswer, checkDigestsAnswer } from "./batch-answer.ts";
 
 export function contentAddressableStorageService(env: Env): ServiceImpl<typeof ContentAddressableStorage> {
   return {
     async findMissingBlobs({ instanceName, blobDigests, digestFunction }, context) {
       const instance = authorizedInstance(env, context, instanceName, "read-blobs");
+      const onWire = context.values.get(askedOnWireKey);
+      if (onWire !== undefined) {
+        const missing = await findMissingOnWire(instance, onWire, digestFunction);
+        context.values.set(missingOnWireKey, missing);
+        return {};
+      }
       const digests = parseDigests(instance, blobDigests, digestFunction);
       const missing = new Set<Digest | undefined>(await instance.blobs.findMissing(digests));
       // The messages that came go back: making 10,000 new ones takes milliseconds.
       const missingBlobDigests = blobDigests.filter((_, position) => missing.has(digests[position]));
-      checkDigestsAnswer(missingBlobDigests);
+      checkDigestsAnswer(
+        missingBlobDigests.length,
+        missingBlobDigests.reduce((sum, { hash }) => sum + hash.length, 0),
+      );
       return { missingBlobDigests };
     },
 

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { Code } from "@connectrpc/connect";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   Compressor_Value,
+  ContentAddressableStorage,
   DigestFunction_Value,
 } from "../../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { startWorker, type TestWorker } from "../../worker.ts";
@@ -87,6 +89,38 @@ describe("FindMissingBlobs", () => {
     const blobDigests = [...absent.slice(0, 5000), ...present, ...absent.slice(5000), ...absent.slice(0, 1000)];
     const { missingBlobDigests } = await clients.cas.findMissingBlobs({ instanceName, blobDigests });
     expect(missingBlobDigests).toEqual([...absent, ...absent.slice(0, 1000)]);
+  });
+
+  test("hashes that the named digest function doesn't make are refused, naming one", async () => {
+    const blobDigests = [{ hash: "0".repeat(40), sizeBytes: 1n }];
+    const refusal = await refusalOf(
+      clients.cas.findMissingBlobs({ instanceName, blobDigests, digestFunction: DigestFunction_Value.SHA256 }),
+    );
+    expect(refusal.code).toBe(Code.InvalidArgument);
+    expect(refusal.rawMessage).toContain(`"${"0".repeat(40)}" is not 64 lower-case hex digits`);
+  });
+
+  test("digests are answered however they are written down, with all that is in them", async () => {
+    const [stored, absent] = [randomBytes(40), randomBytes(40)];
+    await clients.cas.batchUpdateBlobs({ instanceName, requests: uploads([stored]) });
+    const hashField = (bytes: Uint8Array) => [0x0a, 64, ...Buffer.from(digestOf(bytes).hash)];
+    const field = (bytes: readonly number[]) => [0x12, bytes.length, ...bytes];
+    const unknown = [0x1a, 1, 7];
+    const request = [
+      ...[0x0a, instanceName.length, ...Buffer.from(instanceName)],
+      ...[stored, absent].flatMap((bytes) => field([0x10, 40, ...hashField(bytes)])),
+      ...[stored, absent].flatMap((bytes) => field([...hashField(bytes), 0x10, 40, ...unknown])),
+    ];
+    const response = await fetch(`${worker.url}/${ContentAddressableStorage.typeName}/FindMissingBlobs`, {
+      method: "POST",
+      headers: { "content-type": "application/proto" },
+      body: Uint8Array.from(request),
+    });
+    expect(response.status).toBe(200);
+    expect([...(await response.bytes())]).toEqual([
+      ...field([...hashField(absent), 0x10, 40]),
+      ...field([...hashField(absent), 0x10, 40, ...unknown]),
+    ]);
   });
 
   test("nothing asked is nothing missing", async () => {
