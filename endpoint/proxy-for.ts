@@ -1,8 +1,11 @@
 import { BlockList, isIP } from "node:net";
 
+/** How a proxy may be spoken to. */
+const PROTOCOLS = ["http:", "https:", "socks5:", "socks5h:"];
+
 /** A proxy that the environment names. */
 export interface Proxy {
-  /** `http:` or `https:` as it was said; its user and password, if it has some, are the proxy's credentials. */
+  /** Of one of the `PROTOCOLS`; its user and password, if it has some, are the proxy's credentials. */
   readonly url: URL;
   /** The variable that names it. */
   readonly variable: string;
@@ -33,6 +36,18 @@ export function proxyFor(endpoint: URL, environment: NodeJS.ProcessEnv): Proxy |
   return { url: proxyUrl(variable, environment[variable] ?? ""), variable };
 }
 
+/** What a proxy is told of who asks. */
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Undefined if the proxy's URL has none. */
+export function credentialsOf({ url: { username, password } }: Proxy): Credentials | undefined {
+  if (username === "" && password === "") return undefined;
+  return { user: decodeURIComponent(username), password: decodeURIComponent(password) };
+}
+
 /** The proxy without its credentials, as it may be printed and logged. */
 export function describeProxy({ url, variable }: Proxy): string {
   return `the proxy ${url.protocol}//${url.host} (${variable})`;
@@ -45,10 +60,11 @@ function isSet(value: string | undefined): boolean {
 function proxyUrl(variable: string, value: string): URL {
   const text = value.includes("://") ? value : `http://${value}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && (url.protocol === "http:" || url.protocol === "https:")) return url;
+  if (url !== undefined && PROTOCOLS.includes(url.protocol) && url.hostname !== "") return url;
   // Not the value itself: it may hold a password.
+  const known = PROTOCOLS.map((protocol) => `${protocol}//`).join(", ");
   throw new ProxyVariableError(
-    `${variable} is no URL of a proxy, as http://host:port; Remex knows http:// and https:// ones`,
+    `${variable} is no URL of a proxy, as http://host:port; Remex knows those that begin with ${known}`,
   );
 }
 

@@ -45,6 +45,8 @@ export class NativeClient {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_receive_message_length": -1,
       "grpc.enable_retries": 0,
+      // What the environment says of proxies is for what is tested.
+      "grpc.enable_http_proxy": 0,
     });
     onTestFinished(() => {
       this.#client.close();

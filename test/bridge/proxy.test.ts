@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { ByteStream } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus } from "../../protos/gen/grpc/health/v1/health_pb.ts";
 import { ConnectProxy, PROXIED_HOST, proxied, useProxy } from "../endpoint/connect-proxy.ts";
+import { SocksProxy } from "../endpoint/socks-proxy.ts";
 import { startTestBridge } from "./bridges.ts";
 import { CertificateAuthority, OPENSSL } from "./certificates.ts";
 import { startEndpoint } from "./endpoints.ts";
@@ -28,8 +29,19 @@ async function startProxy(): Promise<ConnectProxy> {
   return proxy;
 }
 
-test("an endpoint in clear text is reached through the proxy", async () => {
-  const proxy = await startProxy();
+async function startSocksProxy(): Promise<SocksProxy> {
+  const proxy = await SocksProxy.start();
+  useProxy(proxy.url);
+  return proxy;
+}
+
+const KINDS = [
+  ["HTTP", startProxy],
+  ["SOCKS", startSocksProxy],
+] as const;
+
+test.each(KINDS)("an endpoint in clear text is reached through a proxy that speaks %s", async (_kind, start) => {
+  const proxy = await start();
   const endpoint = proxied(await startEndpoint(routes));
   await expectStreams(new NativeClient((await startTestBridge(endpoint)).port));
   expect(new Set(proxy.asked)).toEqual(new Set([`${PROXIED_HOST}:${endpoint.port}`]));
@@ -78,8 +90,10 @@ describe.skipIf(!OPENSSL)("an endpoint over TLS (needs openssl)", () => {
     return new NativeClient((await startTestBridge(url, {}, { endpointCa: authority?.cert })).port);
   }
 
-  test.each(["h2", "http/1.1"] as const)("is spoken to by %s through the proxy", async (version) => {
-    const proxy = await startProxy();
+  test.each(
+    (["h2", "http/1.1"] as const).flatMap((version) => KINDS.map(([kind, start]) => [version, kind, start] as const)),
+  )("is spoken to by %s through a proxy that speaks %s", async (version, _kind, start) => {
+    const proxy = await start();
     const endpoint = await startSecure(version);
     const client = await bridgeTo(endpoint.url);
     await expectStreams(client);

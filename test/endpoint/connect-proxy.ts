@@ -1,8 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
-import { connect } from "node:net";
-import type { Duplex } from "node:stream";
 import { onTestFinished, vi } from "vitest";
+import { Tunnels } from "./tunnels.ts";
 
 /** A name that no name server knows: what reaches it went through the proxy. */
 export const PROXIED_HOST = "endpoint.test";
@@ -16,7 +15,7 @@ export class ConnectProxy {
   /** The status with which it refuses every tunnel. */
   refuseWith: number | undefined;
   readonly #server: Server;
-  readonly #sockets = new Set<Duplex>();
+  readonly #tunnels = new Tunnels();
 
   private constructor() {
     this.#server = createServer((_request, response) => {
@@ -28,7 +27,12 @@ export class ConnectProxy {
       const isKnown = this.credentials === undefined || headers["proxy-authorization"] === basic;
       const status = isKnown ? this.refuseWith : 407;
       if (status !== undefined) client.end(`HTTP/1.1 ${status} No\r\n\r\n`);
-      else this.#open(Number(url.split(":").at(-1)), client, head);
+      else {
+        this.#tunnels.open(Number(url.split(":").at(-1)), client, (server) => {
+          client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+          server.write(head);
+        });
+      }
     });
   }
 
@@ -51,22 +55,7 @@ export class ConnectProxy {
 
   /** Ends every tunnel. */
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  #open(port: number, client: Duplex, head: Buffer): void {
-    const server = connect({ port, host: "127.0.0.1", noDelay: true }, () => {
-      client.write("HTTP/1.1 200 Connection established\r\n\r\n");
-      server.write(head);
-      server.pipe(client).pipe(server);
-    });
-    for (const [socket, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on("error", () => undefined).once("close", () => other.destroy());
-    }
+    this.#tunnels.cut();
   }
 }
 
@@ -74,8 +63,6 @@ export class ConnectProxy {
 export function useProxy(url: string): void {
   for (const name of ["http_proxy", "https_proxy"]) vi.stubEnv(name, url);
   vi.stubEnv("no_proxy", "");
-  // The tests' own gRPC clients would go through it, too.
-  vi.stubEnv("no_grpc_proxy", "127.0.0.1,localhost");
   onTestFinished(() => {
     vi.unstubAllEnvs();
   });

@@ -17,11 +17,14 @@ test.each([
   ["https://remex.example.com", { https_proxy: "proxy:3128" }, PROXY],
   ["https://remex.example.com", { https_proxy: "https://proxy:3128/" }, "https://proxy:3128"],
   ["https://remex.example.com", {}, undefined],
+  ["https://remex.example.com", { ALL_PROXY: "socks5://proxy" }, "socks5://proxy"],
+  ["https://remex.example.com", { HTTPS_PROXY: "socks5h://proxy:1080" }, "socks5h://proxy:1080"],
   ["http://localhost:8787", { http_proxy: PROXY }, undefined],
   ["http://127.0.0.1:8787", { all_proxy: PROXY }, undefined],
   ["http://[::1]:8787", { http_proxy: PROXY }, undefined],
 ])("%s with %j is reached through %s", (endpoint, environment, proxy) => {
-  expect(proxyFor(new URL(endpoint), environment)?.url.origin).toBe(proxy);
+  const found = proxyFor(new URL(endpoint), environment)?.url;
+  expect(found && `${found.protocol}//${found.host}`).toBe(proxy);
 });
 
 test.each([
@@ -53,8 +56,10 @@ test.each([
 
 test("what is no proxy is said by the name of its variable, without its value", () => {
   const endpoint = new URL("https://remex.example.com");
-  for (const value of ["socks5://user:secret@proxy:1080", "http://user:secret@:1:2"]) {
-    expect(() => proxyFor(endpoint, { HTTPS_PROXY: value })).toThrow(/^HTTPS_PROXY is no URL of a proxy, (?!.*secret)/);
+  for (const value of ["socks4://user:secret@proxy:1080", "http://user:secret@:1:2", "socks5://", "socks5:///secret"]) {
+    expect(() => proxyFor(endpoint, { HTTPS_PROXY: value })).toThrow(
+      /^HTTPS_PROXY is no URL of a proxy, (?!.*secret).* http:\/\/, https:\/\/, socks5:\/\/, socks5h:\/\/$/,
+    );
   }
 });
 

@@ -12,6 +12,7 @@ import {
 } from "../../../worker-agents/doctor/check-machine.ts";
 import type { Finding } from "../../../worker-agents/doctor/finding.ts";
 import { ConnectProxy, PROXIED_HOST, proxied } from "../../endpoint/connect-proxy.ts";
+import { SocksProxy } from "../../endpoint/socks-proxy.ts";
 import { SILENT, startPeer, temporaryDirectory } from "../running-agent.ts";
 
 function said({ about, state, text }: Finding): string {
@@ -97,5 +98,7 @@ it("a proxy is asked whether it leads to the endpoint", async () => {
   proxy.credentials = "user:password";
   expect(await check(proxy.url)).toMatch(/^broken proxy: .* asks for credentials/);
   expect(await check("http://127.0.0.1:1")).toMatch(/^broken proxy: .* can't be reached: .*ECONNREFUSED/);
-  expect(await check("socks5://127.0.0.1:1")).toMatch(/^broken proxy: HTTP_PROXY is no URL of a proxy/);
+  expect(await check("socks4://127.0.0.1:1")).toMatch(/^broken proxy: HTTP_PROXY is no URL of a proxy/);
+  const socks = await SocksProxy.start();
+  expect(await check(socks.url)).toBe(`well proxy: the proxy ${socks.url} (HTTP_PROXY) leads to ${place}`);
 });
