@@ -138,8 +138,19 @@ it("every command goes through the environment's proxy, and remex doctor says wh
   const broken = run(doctor, environment);
   expect(await broken.exited, broken.output).toBe(1);
   expect(broken.stdout).toMatch(/^BAD +proxy: .* asks for credentials \(HTTP 407\)/m);
-  const wrong = run(["bridge", ...endpoint], { ...environment, HTTP_PROXY: "socks5://127.0.0.1:1080" });
-  expect(await wrong.fault()).toMatch(/^remex: HTTP_PROXY is no URL of a proxy/);
+});
+
+it.each([
+  [["bridge", "--listen", "0"], /^remex: HTTP_PROXY is no URL of a proxy, .*socks5h:\/\/$/m],
+  [["agent", "--sandbox", "none"], /^remex: HTTP_PROXY is no URL of a proxy, .*socks5h:\/\/$/m],
+  [["status"], /^remex: .* can't be reached \(HTTP_PROXY is no URL of a proxy, .*socks5h:\/\/\)/],
+])("remex %j names the variable whose proxy it can't speak to, and says which ones it can", async (args, message) => {
+  const where = args[0] === "agent" ? await workDirectory() : [];
+  const environment = { HTTP_PROXY: "socks4://user:secret@127.0.0.1:1080", http_proxy: "", no_proxy: "", NO_PROXY: "" };
+  const wrong = run([...args, "--endpoint", "http://remex.test", ...where], environment);
+  const said = await wrong.fault();
+  expect(said).toMatch(message);
+  expect(said).not.toContain("secret");
 });
 
 it("remex status says how an endpoint is, to people and to programs", async () => {
