@@ -5,27 +5,34 @@ import type { BlobSource, StreamedBlob } from "../fixtures/blobs.ts";
 import { STREAM_CHUNK_BYTES } from "../fixtures/upload.ts";
 import { closedLoop, type Operation } from "../load/closed-loop.ts";
 import { startWorkerd } from "../remex/workerd.ts";
+import { partSizeFor } from "../../src/blob-store/part-size.ts";
+import type { RawR2Name } from "../scenarios/scenario.ts";
 import type { Baseline } from "./baseline.ts";
+import { PART_BYTES_HEADER } from "./raw-r2-protocol.ts";
 
 /** R2's put and get through a Worker that does nothing else, over plain HTTP. */
-export async function rawR2(
-  name: "raw R2 put" | "raw R2 get",
-  bundles: string,
-  directory: string,
-  blobs: BlobSource,
-): Promise<Baseline> {
+export async function rawR2(name: RawR2Name, bundles: string, directory: string, blobs: BlobSource): Promise<Baseline> {
   const worker = await startWorkerd({
     script: join(bundles, "raw-r2-worker.js"),
     dataDirectory: directory,
     worker: { r2Buckets: { BUCKET: "raw" } },
   });
   const agent = new http.Agent({ keepAlive: true });
-  const request = (method: string, { digest }: StreamedBlob): http.ClientRequest =>
-    http.request(new URL(digest.hash, worker.url), {
+  const inParts = name.includes("multipart");
+  const isPut = name.endsWith("put");
+  const request = (method: string, { digest }: StreamedBlob): http.ClientRequest => {
+    const partBytes = partSizeFor(Number(digest.sizeBytes));
+    return http.request(new URL(digest.hash, worker.url), {
       agent,
       method,
-      ...(method === "PUT" && { headers: { "content-length": String(digest.sizeBytes) } }),
+      ...(method === "PUT" && {
+        headers: {
+          "content-length": String(digest.sizeBytes),
+          ...(inParts && { [PART_BYTES_HEADER]: String(partBytes) }),
+        },
+      }),
     });
+  };
 
   async function put(blob: StreamedBlob): Promise<void> {
     const call = request("PUT", blob);
@@ -55,7 +62,7 @@ export async function rawR2(
       const operations: Operation[] = [];
       for (let i = 0; i < count; i++) {
         let blob = stored.get(bytes);
-        if (name === "raw R2 put") blob = blobs.streamed(bytes);
+        if (isPut) blob = blobs.streamed(bytes);
         else if (blob === undefined) {
           blob = blobs.streamed(bytes);
           await put(blob);
@@ -63,7 +70,7 @@ export async function rawR2(
         }
         const of = blob;
         operations.push(async () => {
-          await (name === "raw R2 put" ? put(of) : get(of));
+          await (isPut ? put(of) : get(of));
           return undefined;
         });
       }

@@ -16,16 +16,19 @@ export function goalsOf({ scenarios }: Report): Goal[] {
   const by = (name: string, judge: (scenario: ScenarioReport) => Goal[]): Goal[] =>
     scenarios.filter((scenario) => scenario.name === name).flatMap(judge);
   const ofLimit = (scenario: ScenarioReport, least: number): Goal[] => {
-    if (scenario.baseline === undefined) return [];
-    const share = scenario.result.operationsPerSecond.median / scenario.baseline.result.operationsPerSecond.median;
-    return [
-      {
-        what: `${scenario.name}: share of ${scenario.baseline.name}`,
-        goal: `≥ ${percent(least)}`,
-        measured: percent(share),
-        reached: share >= least,
-      },
-    ];
+    const own = [[scenario.name, scenario.result] as const];
+    if (scenario.direct !== undefined) own.push([`${scenario.name} by Connect`, scenario.direct]);
+    return own.flatMap(([name, result]) =>
+      scenario.baselines.map((baseline) => {
+        const share = result.operationsPerSecond.median / baseline.result.operationsPerSecond.median;
+        return {
+          what: `${name}: share of ${baseline.name}`,
+          goal: `≥ ${percent(least)}`,
+          measured: percent(share),
+          reached: share >= least,
+        };
+      }),
+    );
   };
   const bill = (scenario: ScenarioReport, what: string, most: number): Goal[] =>
     scenario.bill === undefined
@@ -61,13 +64,14 @@ export function goalsOf({ scenarios }: Report): Goal[] {
         reached: result.operationsPerSecond.median >= 1000,
       },
     ]),
-    ...by("findmissing-10000", ({ name, result, baseline }) => {
-      if (baseline === undefined) return [];
-      const times = result.latencyMs.p50 / baseline.result.latencyMs.p50;
-      return [{ what: `${name}: times the bare query`, goal: "≤ 3", measured: figure(times), reached: times <= 3 }];
-    }),
+    ...by("findmissing-10000", ({ name, result, baselines }) =>
+      baselines.map((baseline) => {
+        const times = result.latencyMs.p50 / baseline.result.latencyMs.p50;
+        return { what: `${name}: times the bare query`, goal: "≤ 2", measured: figure(times), reached: times <= 2 };
+      }),
+    ),
     ...["stream-write-1GiB", "stream-read-1GiB"].flatMap((name) =>
-      by(name, (scenario) => [...ofLimit(scenario, 0.6), ...growth(scenario)]),
+      by(name, (scenario) => [...ofLimit(scenario, 0.8), ...growth(scenario)]),
     ),
     ...by("execute-noop", (scenario) => bill(scenario, "executed actions", 20)),
     ...by("cache-hit", (scenario) => bill(scenario, "cache hits", 3)),

@@ -89,7 +89,7 @@ function cpu({ scenarios }: Report): string {
     "CPU time for one operation in ms, and the most that workerd's memory grew by in a run in MiB, beside those of bare R2",
     table(
       ["scenario", ...parts, "raw", "memory", "raw"],
-      measured.map(({ name, cpuMsPerOperation, workerdGrowthBytes, baseline }) => [
+      measured.map(({ name, cpuMsPerOperation, workerdGrowthBytes, baselines: [baseline] }) => [
         name,
         ...parts.map((part) => figure(cpuMsPerOperation?.[part] ?? NaN)),
         optional(baseline?.cpuMsPerOperation, figure),
@@ -160,11 +160,11 @@ function skipped(report: Report): string {
 function errors({ scenarios }: Report): string {
   return scenarios
     .flatMap(
-      ({ name, result, direct, baseline }) =>
+      ({ name, result, direct, baselines }) =>
         [
           [name, result],
           [`${name} direct`, direct],
-          [`${name} baseline`, baseline?.result],
+          ...baselines.map((baseline) => [`${name} ${baseline.name}`, baseline.result] as const),
         ] as const,
     )
     .flatMap(([name, result]) =>

@@ -3,6 +3,7 @@ import type { Report, ScenarioReport } from "../run/report.ts";
 
 /** A scenario held against something else that was measured in the same run. Ratios can be compared between machines. */
 export interface Ratio {
+  /** Its name; with "by Connect" where it is run straight at the Worker. */
   readonly scenario: string;
   readonly against: string;
   /** What the two figures are: a rate, where more is better, or a time, where less is. */
@@ -15,16 +16,31 @@ export interface Ratio {
 }
 
 export function ratiosOf({ scenarios }: Report): Ratio[] {
-  return scenarios.flatMap((scenario) => [
-    ...(scenario.baseline === undefined
-      ? []
-      : [compare(scenario, scenario.baseline.name, scenario.baseline.result, scenario.baseline.name === "bare query")]),
-    ...(scenario.direct === undefined ? [] : [compare(scenario, "Connect to the Worker", scenario.direct, false)]),
-  ]);
+  return scenarios.flatMap((scenario) => {
+    const { baselines, direct, name, result } = scenario;
+    const toBaselines = (what: string, own: Summary) =>
+      baselines.map((other) => compare(scenario, what, own, other.name, other.result, other.name === "bare query"));
+    return [
+      ...toBaselines(name, result),
+      ...(direct === undefined
+        ? []
+        : [
+            compare(scenario, name, result, "Connect to the Worker", direct, false),
+            ...toBaselines(`${name} by Connect`, direct),
+          ]),
+    ];
+  });
 }
 
-function compare(scenario: ScenarioReport, against: string, other: Summary, byTime: boolean): Ratio {
-  const { name, result, bytesPerOperation, concurrency } = scenario;
+function compare(
+  scenario: ScenarioReport,
+  name: string,
+  result: Summary,
+  against: string,
+  other: Summary,
+  byTime: boolean,
+): Ratio {
+  const { bytesPerOperation, concurrency } = scenario;
   if (byTime || (concurrency === 1 && bytesPerOperation === undefined)) {
     return ratio(name, against, "time", "ms p50", result.latencyMs.p50, other.latencyMs.p50);
   }

@@ -44,7 +44,9 @@ export class Baselines {
       case "local copy-and-run":
         return localCopy(bundles, data, slots);
       case "raw R2 put":
+      case "raw R2 multipart put":
       case "raw R2 get":
+      case "raw R2 multipart get":
         return rawR2(name, bundles, data, blobs);
       case "bare query":
         return bareQuery(bundles, data, blobs);

@@ -8,7 +8,7 @@ import { summarize } from "../load/summary.ts";
 import { type LocalRemex, WORKER_PART } from "../remex/local-remex.ts";
 import type { Need, Scenario, Target, Workload } from "../scenarios/scenario.ts";
 import { addUsage, NO_USAGE, observedBaselineRun, observedRun, type Usage } from "./observed-run.ts";
-import type { ScenarioBill, ScenarioReport, SkippedScenario } from "./report.ts";
+import type { BaselineReport, ScenarioBill, ScenarioReport, SkippedScenario } from "./report.ts";
 
 /** What scenarios are measured with. */
 export interface Session {
@@ -22,8 +22,8 @@ export interface Session {
   readonly remex: LocalRemex | undefined;
   /** How long completed operations are kept there, after which their rows are deleted. */
   readonly retentionMs: number;
-  /** The scenario's baseline, started if need be; undefined if it is not to be measured. */
-  baseline(scenario: Scenario): Promise<Baseline | undefined>;
+  /** The scenario's baselines, started if need be; none if they are not to be measured. */
+  baselines(scenario: Scenario): Promise<readonly Baseline[]>;
 }
 
 /** HTTP/2 servers commonly take 100 calls at once on a connection; further ones would wait in the client. */
@@ -65,7 +65,7 @@ async function measure(
 ): Promise<ScenarioReport | SkippedScenario> {
   const { remex } = session;
   const direct = scenario.direct === true ? session.direct : undefined;
-  const baseline = await session.baseline(scenario);
+  const baselines = (await session.baselines(scenario)).map((baseline) => new MeasuredBaseline(baseline, scenario));
   const quietMs = QUIET_MS + (scenario.needs?.includes("execution") === true ? 2 * session.retentionMs : 0);
 
   const run = (operations: readonly Operation[]): Promise<LoopResult> => closedLoop(operations, scenario.concurrency);
@@ -76,13 +76,11 @@ async function measure(
     return { name: scenario.name, reason: "the server does not implement it" };
   }
   if (direct !== undefined) await run(await workload.operations(direct, warmUp));
-  if (baseline !== undefined) await baseline.run(scenario, warmUp);
+  for (const baseline of baselines) await baseline.warmUp(warmUp);
 
   const results: LoopResult[] = [];
   const directResults: LoopResult[] = [];
-  const baselineResults: LoopResult[] = [];
   let usage = NO_USAGE;
-  let baselineUsage = NO_USAGE;
   for (let i = 0; i < session.runs; i++) {
     const operations = await workload.operations(caller, scenario.operations);
     if (remex === undefined) {
@@ -93,11 +91,7 @@ async function measure(
       usage = addUsage(usage, observed.usage);
     }
     if (direct !== undefined) directResults.push(await run(await workload.operations(direct, scenario.operations)));
-    if (baseline !== undefined) {
-      const observed = await observedBaselineRun(baseline.pid, () => baseline.run(scenario, scenario.operations));
-      baselineResults.push(observed.result);
-      baselineUsage = addUsage(baselineUsage, observed.usage);
-    }
+    for (const baseline of baselines) await baseline.run();
   }
 
   return {
@@ -112,14 +106,45 @@ async function measure(
     workerdGrowthBytes: usage.workerdGrowthBytes,
     bill: billOf(scenario, usage, session.runs * scenario.operations),
     direct: direct && summarize(directResults),
-    baseline: baseline && {
-      name: baseline.name,
-      operation: baseline.operation,
-      result: summarize(baselineResults),
-      cpuMsPerOperation: cpuPerOperation(baselineUsage, session.runs * scenario.operations)?.[WORKER_PART],
-      workerdGrowthBytes: baselineUsage.workerdGrowthBytes,
-    },
+    baselines: baselines.map((baseline) => baseline.report()),
   };
+}
+
+/** A baseline, and what its runs beside a scenario's have found out. */
+class MeasuredBaseline {
+  readonly #baseline: Baseline;
+  readonly #scenario: Scenario;
+  readonly #results: LoopResult[] = [];
+  #usage = NO_USAGE;
+
+  constructor(baseline: Baseline, scenario: Scenario) {
+    this.#baseline = baseline;
+    this.#scenario = scenario;
+  }
+
+  async warmUp(operations: number): Promise<void> {
+    await this.#baseline.run(this.#scenario, operations);
+  }
+
+  async run(): Promise<void> {
+    const { operations } = this.#scenario;
+    const observed = await observedBaselineRun(this.#baseline.pid, () =>
+      this.#baseline.run(this.#scenario, operations),
+    );
+    this.#results.push(observed.result);
+    this.#usage = addUsage(this.#usage, observed.usage);
+  }
+
+  report(): BaselineReport {
+    const { name, operation } = this.#baseline;
+    return {
+      name,
+      operation,
+      result: summarize(this.#results),
+      cpuMsPerOperation: cpuPerOperation(this.#usage, this.#results.length * this.#scenario.operations)?.[WORKER_PART],
+      workerdGrowthBytes: this.#usage.workerdGrowthBytes,
+    };
+  }
 }
 
 function isMet(need: Need, { capabilities }: Target): boolean {

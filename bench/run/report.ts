@@ -6,7 +6,7 @@ import type { ScaleName } from "../scenarios/scenario.ts";
 /** Everything that one run of the bench found out; it is what `--json` writes. */
 export interface Report {
   /** Raised when a reader of the older form would misread the new one. */
-  readonly formatVersion: 1;
+  readonly formatVersion: 2;
   readonly startedAt: string;
   readonly machine: Machine;
   readonly settings: Settings;
@@ -56,7 +56,7 @@ export interface ScenarioReport {
   readonly bill?: ScenarioBill | undefined;
   /** The same workload straight at the Worker. */
   readonly direct?: Summary | undefined;
-  readonly baseline?: BaselineReport | undefined;
+  readonly baselines: readonly BaselineReport[];
 }
 
 export interface ScenarioBill extends Bill {

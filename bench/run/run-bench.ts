@@ -16,6 +16,7 @@ import { codeName } from "../load/closed-loop.ts";
 import { benchConfig } from "../remex/bench-config.ts";
 import { type LocalRemex, startLocalRemex } from "../remex/local-remex.ts";
 import type { Scenario, ScaleName } from "../scenarios/scenario.ts";
+import type { Baseline } from "../baselines/baseline.ts";
 import { Baselines } from "./baselines.ts";
 import { describeMachine } from "./machine.ts";
 import { measureScenario, type Session } from "./measure-scenario.ts";
@@ -48,7 +49,7 @@ export async function runBench(
     }
     const outcomes = await measureAll(options.scenarios, { options, bundles, directory, remex, progress });
     return {
-      formatVersion: 1,
+      formatVersion: 2,
       startedAt,
       machine: describeMachine(),
       settings: settingsOf(options),
@@ -89,8 +90,11 @@ async function measureAll(
       direct,
       remex,
       retentionMs: retentionMs(options),
-      baseline: async ({ baseline }) =>
-        baseline === undefined || !options.baselines ? undefined : baselines.get(baseline),
+      baselines: async ({ baselines: names = [] }) => {
+        const started: Baseline[] = [];
+        for (const name of options.baselines ? names : []) started.push(await baselines.get(name));
+        return started;
+      },
     };
     const outcomes: (ScenarioReport | SkippedScenario)[] = [];
     for (const [i, scenario] of scenarios.entries()) {

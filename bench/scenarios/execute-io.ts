@@ -20,7 +20,7 @@ export function executeIo(scale: Scale, slots: number): Scenario {
     operations: scale.operations(60),
     needs: ["execution"],
     bytes: outputs * OUTPUT_BYTES,
-    baseline: "local copy-and-run",
+    baselines: ["local copy-and-run"],
     local: { arguments: command, inputs, inputBytes: INPUT_BYTES },
     async prepare(target) {
       const makeActions = await prepareActions(target, {

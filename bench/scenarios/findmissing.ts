@@ -24,7 +24,7 @@ export function findMissing(scale: Scale, fullCount: number): Scenario {
     operations: scale.operations(large ? 60 : fullCount > 1 ? 2000 : 4000),
     blobs: count,
     direct: true,
-    ...(large && { baseline: "bare query" as const }),
+    ...(large && { baselines: ["bare query" as const] }),
     async prepare(target) {
       const present = target.blobs.uniques(Math.floor(count / 2), BLOB_BYTES);
       const absent = Array.from({ length: count - present.length }, () => target.blobs.absent(BLOB_BYTES));

@@ -10,7 +10,10 @@ import type { LoopResult, Operation } from "../load/closed-loop.ts";
 export type Need = "execution" | "action cache updates";
 
 /** The physical limit that a scenario is held against. */
-export type BaselineName = "local spawn" | "local copy-and-run" | "raw R2 put" | "raw R2 get" | "bare query";
+export type BaselineName = "local spawn" | "local copy-and-run" | RawR2Name | "bare query";
+
+/** What a bare Worker does with R2: with an object as one, or with one in parts of the size that Remex would give them. */
+export type RawR2Name = "raw R2 put" | "raw R2 multipart put" | "raw R2 get" | "raw R2 multipart get";
 
 /** Something that a client does again and again. */
 export interface Scenario {
@@ -26,7 +29,8 @@ export interface Scenario {
   readonly bytes?: number;
   /** How many blobs one operation moves or looks up; the bill is divided by it. */
   readonly blobs?: number;
-  readonly baseline?: BaselineName;
+  /** What it is held against; what says most comes first. */
+  readonly baselines?: readonly BaselineName[];
   /** The action, for a baseline that runs it on this machine. */
   readonly local?: LocalAction;
   /** It is also run straight at the Worker, where that is known, to tell what the bridge costs. */
