@@ -16,7 +16,7 @@ const summary = z.object({
 
 /** Of the report, what is looked at here. */
 const reportSchema = z.object({
-  formatVersion: z.literal(1),
+  formatVersion: z.literal(2),
   scenarios: z.array(
     z.object({
       name: z.string(),
