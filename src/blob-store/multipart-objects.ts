@@ -9,6 +9,7 @@ import { hashMismatch, startHash, type RunningHash } from "../digest/verify.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 import type { BlobUpload } from "./blob-store.ts";
 import { indexObject } from "./index-object.ts";
+import { KeptHashes } from "./kept-hashes.ts";
 import { partSizeFor } from "./part-size.ts";
 import { NoSuchUploadError, type R2Objects } from "./r2-objects.ts";
 import { wrongOffsetError } from "./wrong-offset.ts";
@@ -16,14 +17,18 @@ import { wrongOffsetError } from "./wrong-offset.ts";
 const READ_BACK_CHUNK_BYTES = 256 << 10;
 const RETRY_AFTER_MS = 1000;
 
+/** Those of this isolate. An upload's id is random, so stores don't meet in it. */
+const keptHashes = new KeptHashes();
+
 /** One call's attempt to go on with an upload. */
 interface Attempt {
   readonly upload: BlobUpload;
   readonly session: UploadSession;
   /** Those that R2 has acknowledged. */
   readonly parts: UploadPart[];
-  /** Sees all bytes as they pass; undefined if an earlier attempt has sent some of them. */
+  /** Sees all bytes as they pass; undefined if an earlier attempt has sent some of them that no hash here has seen. */
   readonly hash: RunningHash | undefined;
+  hashedBytes: number;
   /** How much of the blob a later attempt can build on. */
   committedBytes: number;
 }
@@ -33,8 +38,8 @@ interface Attempt {
  * upload that breaks off can be taken up behind the last such part, hours later and by another isolate. The very last part
  * of a blob is never recorded: a client that hears of all of its bytes would take the blob for stored.
  *
- * The bytes are hashed as they pass. An attempt that takes up another has not seen them all, and reads the object back
- * before it is indexed.
+ * The bytes are hashed as they pass. An attempt that takes up another goes on with its hash where that is at hand; else it
+ * has not seen them all, and reads the object back before it is indexed.
  */
 export class MultipartObjects {
   readonly #shards: CacheShards;
@@ -62,7 +67,10 @@ export class MultipartObjects {
       await this.#sendParts(attempt, source);
       await this.#complete(attempt);
     } catch (error) {
-      if (error instanceof SourceEndedError) return attempt.committedBytes;
+      if (error instanceof SourceEndedError) {
+        keepHash(attempt);
+        return attempt.committedBytes;
+      }
       if (!(error instanceof NoSuchUploadError)) throw error;
       await this.#recover(attempt, error);
     }
@@ -76,7 +84,8 @@ export class MultipartObjects {
     const r2UploadId = await this.#objects.beginMultipart(digest, uploadId);
     const session = { uploadId, r2UploadId, partSizeBytes: partSizeFor(digest.sizeBytes) };
     await this.#shards.beginUpload(upload, session);
-    return { upload, session, parts: [], hash: startHash(digest.digestFunction), committedBytes: 0 };
+    const hash = startHash(digest.digestFunction);
+    return { upload, session, parts: [], hash, hashedBytes: 0, committedBytes: 0 };
   }
 
   async #takeUp(upload: BlobUpload, offsetBytes: number): Promise<Attempt> {
@@ -85,12 +94,14 @@ export class MultipartObjects {
     if (found === undefined || committedBytes !== offsetBytes) {
       throw wrongOffsetError(upload, offsetBytes, committedBytes);
     }
-    return { upload, session: found.session, parts: found.parts, hash: undefined, committedBytes };
+    const { session, parts } = found;
+    const hash = keptHashes.take(session.uploadId, parts);
+    return { upload, session, parts, hash, hashedBytes: committedBytes, committedBytes };
   }
 
   /** Sends what is left of the blob. While a part is on its way, R2 may still be at work on the one before. */
   async #sendParts(attempt: Attempt, source: ByteSource): Promise<void> {
-    const { upload, session, hash } = attempt;
+    const { upload, session } = attempt;
     const { uploadId, r2UploadId, partSizeBytes } = session;
     const { digest } = upload;
     let acknowledged = Promise.resolve();
@@ -100,7 +111,10 @@ export class MultipartObjects {
         source,
         Math.min(partSizeBytes, digest.sizeBytes - startBytes),
         (stream) => this.#objects.uploadPart(digest, uploadId, r2UploadId, partNumber, stream),
-        (bytes) => hash?.update(bytes),
+        (bytes) => {
+          attempt.hash?.update(bytes);
+          attempt.hashedBytes += bytes.length;
+        },
       );
       await sent.finally(() => acknowledged);
       acknowledged = stored.then(({ etag }) => this.#acknowledge(attempt, { partNumber, etag }));
@@ -170,4 +184,9 @@ export class MultipartObjects {
     await this.#shards.endUpload(upload, uploadId);
     throw hashMismatch(digest, storedHash);
   }
+}
+
+/** For the next attempt, if that can go on just where the hash has got. */
+function keepHash({ session, parts, hash, hashedBytes, committedBytes }: Attempt): void {
+  if (hash !== undefined && hashedBytes === committedBytes) keptHashes.keep(session.uploadId, parts, hash);
 }
