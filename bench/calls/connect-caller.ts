@@ -5,12 +5,16 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope, pipe, transformSplitEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFlag, endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { Pace } from "../load/pace.ts";
 import { type Caller, type CallHeaders, methodPath } from "./caller.ts";
 
 const MAX_ANSWER_BYTES = 0xffffffff;
 
-/** The Connect protocol over HTTP/1.1, straight to the Worker: what a call costs without the bridge. */
-export function createConnectCaller(endpoint: URL, deadlineMs: number): Caller {
+/**
+ * The Connect protocol over HTTP/1.1, straight to the Worker: what a call costs without the bridge.
+ * @param pace of the bytes of all streams, in both directions
+ */
+export function createConnectCaller(endpoint: URL, deadlineMs: number, pace = new Pace(Infinity)): Caller {
   const agent = new http.Agent({ keepAlive: true });
 
   function start(method: DescMethod, contentType: string, headers: CallHeaders): http.ClientRequest {
@@ -41,7 +45,7 @@ export function createConnectCaller(endpoint: URL, deadlineMs: number): Caller {
       const call = start(method, "application/connect+proto", headers);
       call.end(encodeEnvelope(0, request));
       try {
-        yield* messages(await responseOf(call));
+        yield* paced(messages(await responseOf(call)), pace);
       } catch (error) {
         throw ConnectError.from(error);
       } finally {
@@ -55,6 +59,8 @@ export function createConnectCaller(endpoint: URL, deadlineMs: number): Caller {
         const response = responseOf(call);
         response.catch(() => undefined);
         for (const request of requests) {
+          const turn = pace.next(request.length);
+          if (turn !== undefined) await Promise.race([turn, response]);
           if (call.destroyed) break;
           if (!call.write(encodeEnvelope(0, request))) await Promise.race([once(call, "drain"), response]);
         }
@@ -89,6 +95,14 @@ async function* messages(response: IncomingMessage): AsyncGenerator<Uint8Array> 
     }
     const { error } = endStreamFromJson(data);
     if (error !== undefined) throw error;
+  }
+}
+
+async function* paced(messages: AsyncIterable<Uint8Array>, pace: Pace): AsyncGenerator<Uint8Array> {
+  for await (const message of messages) {
+    const turn = pace.next(message.length);
+    if (turn !== undefined) await turn;
+    yield message;
   }
 }
 

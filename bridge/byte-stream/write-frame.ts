@@ -18,18 +18,15 @@ export const FRAME_OVERHEAD_BYTES = 40;
 const DATA = 10;
 
 /** What comes before the data in the frame of a WriteRequest; they follow as they are, and so are not copied. */
-export function writeFrameHead(
-  { resourceName, offset, finishWrite }: Omit<Write, "data">,
-  dataBytes: number,
-): Uint8Array {
+export function writeFrameHead({ resourceName, offset, data, finishWrite }: Write): Uint8Array {
   const fields = toBinary(
     WriteRequestSchema,
     create(WriteRequestSchema, { resourceName, writeOffset: offset, finishWrite }),
   );
   const dataHead =
-    dataBytes === 0 ? NOTHING : new BinaryWriter().tag(DATA, WireType.LengthDelimited).uint32(dataBytes).finish();
+    data.length === 0 ? NOTHING : new BinaryWriter().tag(DATA, WireType.LengthDelimited).uint32(data.length).finish();
   const head = new Uint8Array(PREFIX_BYTES + fields.length + dataHead.length);
-  new DataView(head.buffer).setUint32(1, fields.length + dataHead.length + dataBytes);
+  new DataView(head.buffer).setUint32(1, fields.length + dataHead.length + data.length);
   head.set(fields, PREFIX_BYTES);
   head.set(dataHead, PREFIX_BYTES + fields.length);
   return head;

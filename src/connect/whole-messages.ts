@@ -30,7 +30,8 @@ export async function* wholeEnvelopes(chunks: Chunks, maxBytes: number): AsyncGe
       rest = rest.subarray(lengthBytes);
     }
     while (rest.length > 0) {
-      begun ??= new GrowingBuffer(ENVELOPE_BYTES + maxBytes);
+      // Most have said how long they are by now: no more than that is made ready, which else is garbage soon.
+      begun ??= new GrowingBuffer(rest.length < ENVELOPE_BYTES ? ENVELOPE_BYTES + maxBytes : envelopeBytes(rest));
       const taken = rest.subarray(0, missingBytes);
       begun.append(taken);
       rest = rest.subarray(taken.length);

@@ -1,5 +1,4 @@
-import { takeMemory, tryTakeMemory } from "./isolate-memory.ts";
-import type { Release } from "./memory-budget.ts";
+import { type Release, takeMemory, tryTakeMemory } from "./isolate-memory.ts";
 
 /** The memory of something that is held whole while it comes: as much as there is of it, not what it says that it will be. */
 export class GrowingHold {

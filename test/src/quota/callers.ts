@@ -24,18 +24,13 @@ export function configOf(access: object): string {
   });
 }
 
-/** Shows a token, if there is one. */
-export function withToken(token: string | undefined): Interceptor {
-  return (next) => (request) => {
+/** Clients with a token, or without one. */
+export function clientsWith(url: string, token: string | undefined, createTransport = createGrpcWebTransport): Clients {
+  const withToken: Interceptor = (next) => (request) => {
     if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
-}
-
-/** Clients with a token, or without one. */
-export function clientsWith(url: string, token: string | undefined, createTransport = createGrpcWebTransport): Clients {
-  const interceptors = [withToken(token)];
-  return connectClients(url, createTransport({ baseUrl: url, ...CONNECTION_PER_CALL, interceptors }));
+  return connectClients(url, createTransport({ baseUrl: url, ...CONNECTION_PER_CALL, interceptors: [withToken] }));
 }
 
 /** An HTTP request with a token. */

@@ -1,4 +1,4 @@
-// The Worker as it is deployed, whose Instance objects bear only a few sockets.
+// The Worker as it is deployed, whose Instance objects bear only a few sockets that have not said Hello.
 import { Instance as RealInstance } from "../../../../durable-objects/instance.ts";
 import type { Env } from "../../../../src/env.ts";
 import worker from "../../../../src/worker.ts";
@@ -6,11 +6,11 @@ import worker from "../../../../src/worker.ts";
 export { CacheShard } from "../../../../durable-objects/cache-shard.ts";
 export { Quota } from "../../../../durable-objects/quota.ts";
 
-const LIMITS = { maxStrangers: 2, maxSockets: 6 };
+const MAX_STRANGERS = 2;
 
 export class Instance extends RealInstance {
   constructor(context: DurableObjectState, env: Env) {
-    super(context, env, LIMITS);
+    super(context, env, MAX_STRANGERS);
   }
 }
 
