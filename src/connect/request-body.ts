@@ -38,6 +38,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
   #last: Promise<unknown> = Promise.resolve();
   /** Whether something has come: then it can be looked at while more comes. */
   #hasBegun = false;
+  #hasEnded = false;
 
   constructor({ body, headers }: Request, count: CountBytes, maxSilenceMs = MAX_SILENCE_MS) {
     this.#count = count;
@@ -55,6 +56,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
       next: async () => {
         const value = await this.#readInTime(new Uint8Array(this.#chunkBytes));
         if (value === undefined) {
+          this.#hasEnded = true;
           this.#reads.end();
           return { done: true, value };
         }
@@ -64,6 +66,11 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
         return { done: false, value };
       },
     };
+  }
+
+  /** Whether all of it has been read, so that there is nothing to drain. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** Reads what is still to come, and drops it, within limits. */

@@ -1,5 +1,6 @@
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
 import { type UniversalHandler, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
+import { concatenate } from "../bytes/concatenate.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
 import { type MessageAside, withAnswer, withoutAside } from "./message-aside.ts";
 import { type CountBytes, RequestBody } from "./request-body.ts";
@@ -49,6 +50,10 @@ export async function serveFetch(
   const replaced = aside === undefined || !response.ok ? answer : withAnswer(answer, aside, contextValues, enveloped);
   // Of the message that is replaced.
   if (aside !== undefined) response.headers.delete("content-length");
+  if (handler.method.methodKind === "unary" && incoming.hasEnded) {
+    // It is there as a whole, and most are small: to stream it would cost more than to copy it.
+    return new Response(await allOf(replaced), response);
+  }
   const stream = responseStream(thenDrain(replaced, incoming), () => {
     gone.abort();
   });
@@ -65,6 +70,12 @@ function wholeMessages(
   const header = new Headers(headers);
   header.delete("content-length");
   return { header, body: wholeBody(incoming, MAX_REQUEST_MESSAGE_BYTES) };
+}
+
+async function allOf(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return concatenate(chunks);
 }
 
 async function* thenDrain(
