@@ -6,11 +6,13 @@ import type { Logger } from "pino";
 import { describeError } from "../endpoint/describe-error.ts";
 import type { ClientCall } from "./client-call.ts";
 import { expectEnd } from "./expect-end.ts";
-import { FrameError, FrameScanner } from "./frames.ts";
+import { FrameError } from "./frames.ts";
 import { formatGrpcTimeout } from "./grpc-timeout.ts";
 import type { RequestSource } from "./held-request.ts";
 import type { BridgeLimits } from "./limits.ts";
+import { MessageJoiner } from "./message-joiner.ts";
 import { toGrpcWebRequest } from "./metadata.ts";
+import { PacedBody } from "./paced-body.ts";
 import { RepeatableRequest } from "./repeatable-request.ts";
 import { Repeats } from "./repeats.ts";
 import type { RequestMemory } from "./request-memory.ts";
@@ -26,6 +28,8 @@ export interface CallContext {
   readonly logger: Logger;
   /** Of requests that may be sent again. */
   readonly repeatMemory: RequestMemory;
+  /** Of messages that are still coming. */
+  readonly joinMemory: RequestMemory;
   /** Makes a span of each client's call; undefined where tracing is off. */
   readonly tracer: Tracer | undefined;
 }
@@ -48,7 +52,7 @@ export function carryCall(call: ClientCall, context: CallContext, request: Reque
   });
   const attempt = (): void => {
     upstreamCall = startUpstreamCall(call, call.path, context);
-    sendRequest(call, upstreamCall, repeatable ?? request);
+    sendRequest(call, upstreamCall, context, repeatable ?? request);
     upstreamCall.response.then(
       (response) => {
         repeatable?.release();
@@ -86,40 +90,43 @@ export function startUpstreamCall(caller: Caller, path: string, { upstream }: Ca
 }
 
 /** Moves the request's frames to the endpoint. */
-export function sendRequest(call: ClientCall, { requestBody }: UpstreamCall, request: RequestSource = call): void {
-  const frames = new FrameScanner();
+export function sendRequest(
+  call: ClientCall,
+  { requestBody }: UpstreamCall,
+  { limits, joinMemory }: CallContext,
+  request: RequestSource = call,
+): void {
+  const body = new PacedBody(requestBody);
+  const joiner = new MessageJoiner(limits.joinedMessageBytes, joinMemory);
+  call.onceOver(() => {
+    joiner.flush();
+  });
   const resume = (): void => {
     request.resumeRequest();
   };
   request.readRequest(
     (chunk) => {
-      const fault = faultOf(frames, chunk);
-      if (fault !== undefined) {
-        call.fail(Code.InvalidArgument, `the request is malformed: ${fault}`);
+      let pieces: Uint8Array[];
+      try {
+        pieces = joiner.push(chunk);
+      } catch (error) {
+        call.fail(Code.InvalidArgument, `the request is malformed: ${asFrameError(error).message}`);
         return true;
       }
-      const ready = requestBody.write(chunk);
-      if (!ready) {
-        requestBody.once("drain", resume);
+      body.write(pieces);
+      if (body.blocked) {
+        body.onceDrained(resume);
       }
-      return ready;
+      return !body.blocked;
     },
     () => {
-      if (frames.midFrame) {
+      if (joiner.midMessage) {
         call.fail(Code.InvalidArgument, "the request is malformed: it ends within a message");
       } else {
-        requestBody.end();
+        body.end();
       }
     },
   );
-}
-
-function faultOf(frames: FrameScanner, chunk: Uint8Array): string | undefined {
-  try {
-    return frames.scan(chunk) < chunk.length ? "it has a gRPC-Web trailer frame" : undefined;
-  } catch (error) {
-    return asFrameError(error).message;
-  }
 }
 
 function passResponse(call: ClientCall, response: UpstreamResponse, { upstream, limits }: CallContext): void {

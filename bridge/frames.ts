@@ -34,10 +34,17 @@ export function encodeFrame(payload: Uint8Array, flags = 0): Uint8Array {
 export class FrameScanner {
   #prefixFilled = 0;
   #remaining = 0;
+  /** Of the frame that has begun, beside the prefix. */
+  #takenBytes = 0;
 
   /** Whether the stream may not end here. */
   get midFrame(): boolean {
     return this.#prefixFilled > 0;
+  }
+
+  /** How many bytes there have been of a frame that is not whole. */
+  get begunBytes(): number {
+    return this.#prefixFilled + this.#takenBytes;
   }
 
   /**
@@ -66,8 +73,10 @@ export class FrameScanner {
       at += taken;
       if (this.#prefixFilled === PREFIX_BYTES) {
         this.#remaining -= taken;
+        this.#takenBytes += taken;
         if (this.#remaining === 0) {
           this.#prefixFilled = 0;
+          this.#takenBytes = 0;
         }
       }
     }

@@ -14,6 +14,9 @@ export interface BridgeLimits {
   readonly maxTrailerBytes: number;
   /** What a client may send of one call before the endpoint has taken it: so much memory a call at most. */
   readonly streamWindowBytes: number;
+  /** What is held beside of a message that is still coming, so that it is passed on in larger pieces, and of all calls' together. */
+  readonly joinedMessageBytes: number;
+  readonly joinedMessagesBytes: number;
   /**
    * How long a small ByteStream.Write or Read waits at most for others to be sent with, while some are on their way; 0
    * sends each alone.
@@ -89,6 +92,8 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   maxMessageBytes: 64 * 1024 * 1024,
   maxTrailerBytes: 256 * 1024,
   streamWindowBytes: 256 * 1024,
+  joinedMessageBytes: 128 * 1024,
+  joinedMessagesBytes: 64 * 1024 * 1024,
   batchWindowMs: 3,
   // What the Worker keeps in a row of its index, unless told otherwise. Each larger blob is an object of its own, of which
   // a request stores six at a time: those are quicker alone.

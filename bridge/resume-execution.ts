@@ -63,7 +63,7 @@ export async function carryExecution(
     request.release();
     upstreamCall.abort();
   });
-  sendRequest(call, upstreamCall, request);
+  sendRequest(call, upstreamCall, context, request);
   for (;;) {
     const end = await passUpdates(call, upstreamCall, progress, context, onDone);
     if (call.isOver()) {
@@ -86,7 +86,7 @@ export async function carryExecution(
     }
     if (name === undefined) {
       upstreamCall = startUpstreamCall(call, call.path, context);
-      sendRequest(call, upstreamCall, request);
+      sendRequest(call, upstreamCall, context, request);
     } else {
       request.release();
       upstreamCall = startUpstreamCall(call, WAIT_EXECUTION, context);

@@ -52,6 +52,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const limits: BridgeLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const upstream = createUpstream(options, limits);
   const repeatMemory = new RequestMemory(limits.repeatableRequestsBytes);
+  const joinMemory = new RequestMemory(limits.joinedMessagesBytes);
   const identities = options.identityKey && new ClientIdentities(options.identityKey);
   const closing = new AbortController();
   const local = createLocalServices(upstream, limits, closing.signal);
@@ -61,7 +62,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   server.on("sessionError", (error) => {
     logger.debug({ err: error }, "a client's connection failed");
   });
-  const context = { upstream, limits, logger, repeatMemory, tracer: options.tracer };
+  const context = { upstream, limits, logger, repeatMemory, joinMemory, tracer: options.tracer };
   const { dispatch, endCalls } = createDispatcher(context, local, { token: options.token, identities });
   server.on("stream", dispatch);
   const connections = trackConnections(server, limits);

@@ -11,6 +11,7 @@ import { aborted } from "../worker-agents/aborted.ts";
 import { terminationSignal } from "./termination.ts";
 import { renewedToken, tokenFileOption } from "./token-file.ts";
 import { openTracing } from "./tracing.ts";
+import { collectBuffersEarly } from "./early-collection.ts";
 
 /** A request must hold one of the parts in which the Worker stores large blobs, or no upload would get further. */
 const LEAST_REQUEST_BYTES = 16 * 1024 * 1024;
@@ -149,6 +150,7 @@ function limitOption(flags: string, description: string, least: number): Option 
 
 async function runBridge(flags: BridgeFlags): Promise<void> {
   const { endpoint, listen, tokenFile } = flags;
+  collectBuffersEarly();
   const terminated = terminationSignal();
   const logger = createLogger(flags.logLevel);
   const tls = clientTls(flags);

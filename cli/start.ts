@@ -19,6 +19,7 @@ import { aborted } from "../worker-agents/aborted.ts";
 import { terminationSignal } from "./termination.ts";
 import { renewedToken, tokenFileOption } from "./token-file.ts";
 import { openTracing } from "./tracing.ts";
+import { collectBuffersEarly } from "./early-collection.ts";
 
 /** How long calls through the bridge, and the agent's last results, may still take when everything stops. */
 const GRACE_MS = 500;
@@ -192,6 +193,7 @@ async function startAgent({ flags, config, directory, logger, parts, terminated 
 async function startBridge({ flags, logger, parts }: Run, endpoint: URL): Promise<string> {
   const tracing = await openTracing("remex-bridge");
   if (tracing !== undefined) parts.add(tracing.close);
+  collectBuffersEarly();
   const { startBridge } = await import("../bridge/server.ts");
   const { host, bridgePort: port } = flags;
   const bridge = await explainListenFault("--bridge-port", () =>

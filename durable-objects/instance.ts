@@ -20,6 +20,7 @@ import { type InstanceMetrics, Metrics, type MetricsOptions } from "./instance/m
 import { OutputReaders } from "./instance/output-readers.ts";
 import { cacheResult } from "./instance/result-cache.ts";
 import { InstanceStorage } from "./instance/storage.ts";
+import { MAX_SOCKETS, WaitingSockets } from "./instance/waiting-sockets.ts";
 import { Watchers } from "./instance/watchers.ts";
 import { SavedCounters } from "./saved-counters.ts";
 
@@ -40,17 +41,26 @@ export class Instance extends DurableObject<Env> {
   readonly #agents: AgentSockets;
   readonly #watchers: Watchers;
   readonly #readers: OutputReaders;
+  readonly #waiting: WaitingSockets;
   readonly #service: InstanceService;
   /** When the alarm is set for; Infinity if it isn't. Writing it is billed as a row, so it is only ever moved forward. */
   #alarmAtMs = Infinity;
 
-  /** @param maxStrangers how many agents' sockets that have not said Hello may be open */
-  constructor(context: DurableObjectState, env: Env, maxStrangers = MAX_STRANGERS) {
+  /**
+   * @param maxStrangers how many agents' sockets that have not said Hello may be open
+   * @param maxSockets with how many sockets there is no room for another client that waits
+   */
+  constructor(
+    context: DurableObjectState,
+    env: Env,
+    { maxStrangers = MAX_STRANGERS, maxSockets = MAX_SOCKETS }: { maxStrangers?: number; maxSockets?: number } = {},
+  ) {
     super(context, env);
     const shard = parseObjectName(context.id.name ?? "");
     const instance = serveInstance(env, shard.instanceName);
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     this.#agents = new AgentSockets(context, maxStrangers);
+    this.#waiting = new WaitingSockets(context, maxSockets);
     this.#watchers = new Watchers(context);
     this.#readers = new OutputReaders(context, this.#agents);
     const { sql } = context.storage;
@@ -79,12 +89,16 @@ export class Instance extends DurableObject<Env> {
     });
   }
 
-  /** `/agent`, `/watch/{operation id}` and `/output/{operation id}`: WebSocket upgrades. */
+  /**
+   * `/agent`, `/watch/{operation id}` and `/output/{operation id}`: WebSocket upgrades. 429 if too many clients wait here: the
+   * caller has to answer RESOURCE_EXHAUSTED.
+   */
   override fetch(request: Request): Response {
+    const [, purpose, operationId = ""] = new URL(request.url).pathname.split("/");
+    if (purpose !== "agent" && !this.#waiting.hasRoom()) return new Response(null, { status: 429 });
+    this.#waiting.came();
     const [client, server] = Object.values(new WebSocketPair());
     if (client === undefined || server === undefined) throw new Error("a WebSocketPair has two ends");
-    const { pathname } = new URL(request.url);
-    const [, purpose, operationId = ""] = pathname.split("/");
     if (purpose === "agent") this.#agents.accept(server, Date.now());
     else if (purpose === "output") this.#readers.accept(server, operationId);
     else this.#watchers.accept(server, operationId);
@@ -198,6 +212,7 @@ export class Instance extends DurableObject<Env> {
   }
 
   #socketGone(socket: WebSocket, left: boolean): void {
+    this.#waiting.went(socket);
     const operationId = this.#watchers.operationOf(socket);
     if (operationId !== undefined) this.#service.unwatch(socket, operationId);
     else if (this.#readers.operationOf(socket) === undefined) this.#service.agents.socketGone(socket, left);

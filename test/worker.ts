@@ -16,6 +16,8 @@ export interface TestWorkerOptions {
   readonly bindings?: Readonly<Record<string, string | undefined>>;
   /** Gets each line that the Worker logs; else its errors go to the test's own output. */
   readonly onLog?: (line: string) => void;
+  /** Lets the inspector in; see `inspectorUrl`. */
+  readonly inspected?: boolean;
 }
 
 export interface TestWorker {
@@ -26,6 +28,8 @@ export interface TestWorker {
   shardSql(index: number, query: string, ...bindings: unknown[]): Promise<Record<string, unknown>[]>;
   /** Ends shard `index` of MAIN_STORE, as the platform does now and then; the next call starts it again. */
   evictShard(index: number): Promise<void>;
+  /** The inspector of the Worker's isolate, if it is `inspected`. */
+  inspectorUrl(): Promise<URL>;
   dispose(): Promise<void>;
 }
 
@@ -34,6 +38,7 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
   const dataDirectory = options.dataDirectory ?? (await mkdtemp(join(tmpdir(), "remex-worker-")));
   const mf = new Miniflare({
     cf: false,
+    ...(options.inspected === true && { inspectorPort: 0 }),
     unsafeInspectDurableObjects: true,
     handleStructuredLogs: ({ level, message }: { level: string; message: string }) => {
       if (options.onLog !== undefined) options.onLog(message);
@@ -65,6 +70,7 @@ export async function startWorker(options: TestWorkerOptions = {}): Promise<Test
     },
     evictShard: (index) =>
       mf.unsafeEvictDurableObject(LOCAL_WORKER.name, "CacheShard", { name: `MAIN_STORE/${index}` }),
+    inspectorUrl: async () => new URL(`/core:user:${LOCAL_WORKER.name}`, await mf.getInspectorURL()),
     dispose: async () => {
       await mf.dispose();
       if (options.dataDirectory === undefined) await rm(dataDirectory, { recursive: true, force: true });

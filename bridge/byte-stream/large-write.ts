@@ -21,9 +21,15 @@ import { FRAME_OVERHEAD_BYTES, type Write } from "./write-frame.ts";
  */
 const PART_BYTES = 8 * 1024 * 1024;
 
+/** Some data of an upload. */
+export interface UploadPiece extends Write {
+  /** If not, others are on their way that follow on them. */
+  readonly endsMessage: boolean;
+}
+
 /** The data of an upload, each piece when it is asked for; undefined at their end. */
 export interface UploadSource {
-  next(): Promise<Write | undefined>;
+  next(): Promise<UploadPiece | undefined>;
 }
 
 export interface LargeUpload {
@@ -61,7 +67,7 @@ export class LargeWrite {
   readonly #tail: UploadTail;
   #request: UpstreamWrite | undefined;
   /** The source's next piece, where it was asked for and not taken. */
-  #next: Promise<Write | undefined> | undefined;
+  #next: Promise<UploadPiece | undefined> | undefined;
   /** The source has come to its end, or even said that it is the end of the blob. */
   #ended = false;
   #finished = false;
@@ -119,14 +125,18 @@ export class LargeWrite {
     this.#request?.abort();
     const request = new UpstreamWrite(call, this.#context);
     this.#request = request;
-    const send = (write: Write): Promise<void> =>
-      request.send(request.sentBytes > 0 || write.resourceName !== "" ? write : { ...write, resourceName });
+    const send = (write: Write, endsMessage = true): Promise<void> =>
+      request.send(
+        request.sentBytes > 0 || write.resourceName !== "" ? write : { ...write, resourceName },
+        endsMessage,
+      );
 
     const cutOffset = lastOffset(offset, limits.maxRequestBytes);
     const again = this.#tail.from(offset) ?? [];
     for (let at = offset; !request.answered;) {
       const data = again.shift();
-      const piece = data === undefined ? await this.#pull(request) : { ...CONTINUED, offset: BigInt(at), data };
+      const piece =
+        data === undefined ? await this.#pull(request) : { ...CONTINUED, offset: BigInt(at), data, endsMessage: true };
       if (piece === undefined) break;
       const end = at + piece.data.length;
       this.#flawed ||= piece.offset !== BigInt(at) || end > sizeBytes || !isSame(piece.resourceName, resourceName);
@@ -142,7 +152,7 @@ export class LargeWrite {
       const fitting = piece.data.subarray(0, roomBytes);
       if (fitting.length > 0 || request.sentBytes === 0) {
         if (at === this.#tail.endOffset) this.#tail.append(fitting);
-        await send({ ...CONTINUED, offset: BigInt(at), data: fitting });
+        await send({ ...CONTINUED, offset: BigInt(at), data: fitting }, piece.endsMessage);
         at += fitting.length;
       }
       if (fitting.length < piece.data.length) {
@@ -164,7 +174,7 @@ export class LargeWrite {
   }
 
   /** The source's next piece; undefined at its end, and where the endpoint's answer comes first. */
-  async #pull(request: UpstreamWrite): Promise<Write | undefined> {
+  async #pull(request: UpstreamWrite): Promise<UploadPiece | undefined> {
     if (this.#finished || this.#ended) return undefined;
     this.#next ??= this.#upload.source.next();
     const next = this.#next;

@@ -5,22 +5,37 @@ import {
 } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import { type CallContext, type Caller, startUpstreamCall } from "../call.ts";
 import { pathOf } from "../method-path.ts";
+import { PacedBody } from "../paced-body.ts";
 import { readUnaryAnswer, type UnaryAnswer } from "../unary-call.ts";
 import type { UpstreamCall } from "../upstream.ts";
-import { type Write, writeFrameHead } from "./write-frame.ts";
+import { FRAME_OVERHEAD_BYTES, type Write, writeFrameHead } from "./write-frame.ts";
 
 const PATH = pathOf(ByteStream.method.write);
+
+/** A message that is not sent yet, since more of its data are on their way. What is here of them is in the upload's tail, too. */
+interface BegunMessage {
+  readonly resourceName: string;
+  readonly offset: bigint;
+  readonly pieces: Uint8Array[];
+  dataBytes: number;
+  finishWrite: boolean;
+}
 
 /** One ByteStream.Write to the endpoint. */
 export class UpstreamWrite {
   readonly answer: Promise<UnaryAnswer<WriteResponse>>;
   readonly #call: UpstreamCall;
+  readonly #body: PacedBody;
   #answered = false;
   #sentBytes = 0;
+  #begun: BegunMessage | undefined;
+  readonly #maxJoinedBytes: number;
   #wake: (() => void) | undefined;
 
   constructor(caller: Caller, context: CallContext) {
     this.#call = startUpstreamCall(caller, PATH, context);
+    this.#body = new PacedBody(this.#call.requestBody);
+    this.#maxJoinedBytes = context.limits.joinedMessageBytes;
     this.answer = readUnaryAnswer(this.#call, WriteResponseSchema, context).finally(() => {
       this.#answered = true;
       this.#wake?.();
@@ -32,22 +47,29 @@ export class UpstreamWrite {
     return this.#answered;
   }
 
-  /** The bytes of its body so far. */
+  /** The bytes of its body so far, of a message that is not sent yet at most. */
   get sentBytes(): number {
-    return this.#sentBytes;
+    const begun = this.#begun;
+    if (begun === undefined) return this.#sentBytes;
+    return this.#sentBytes + FRAME_OVERHEAD_BYTES + begun.resourceName.length + begun.dataBytes;
   }
 
-  /** Resolves when the endpoint can take more, or has answered. */
-  async send(write: Write): Promise<void> {
-    const { requestBody } = this.#call;
-    const head = writeFrameHead(write);
-    this.#sentBytes += head.length + write.data.length;
-    requestBody.cork();
-    requestBody.write(head);
-    if (write.data.length > 0) requestBody.write(write.data);
-    requestBody.uncork();
-    if (requestBody.writableNeedDrain) {
-      await this.unlessAnswered((resolve) => requestBody.once("drain", resolve));
+  /**
+   * Resolves when the endpoint can take more, or has answered.
+   * @param endsMessage if false, more data that follow on these are on their way, and one message may be made of both
+   */
+  async send(write: Write, endsMessage = true): Promise<void> {
+    if (this.#begun !== undefined && !followsOn(this.#begun, write)) this.#sendBegun();
+    const { resourceName, offset, data, finishWrite } = write;
+    const begun = (this.#begun ??= { resourceName, offset, pieces: [], dataBytes: 0, finishWrite: false });
+    if (data.length > 0) begun.pieces.push(data);
+    begun.dataBytes += data.length;
+    begun.finishWrite = finishWrite;
+    if (endsMessage || begun.dataBytes >= this.#maxJoinedBytes) this.#sendBegun();
+    if (this.#body.blocked) {
+      await this.unlessAnswered((resolve) => {
+        this.#body.onceDrained(resolve);
+      });
     }
   }
 
@@ -61,11 +83,26 @@ export class UpstreamWrite {
   }
 
   end(): void {
-    this.#call.requestBody.end();
+    this.#sendBegun();
+    this.#body.end();
   }
 
   /** Does nothing to one that is over. */
   abort(): void {
     this.#call.abort();
   }
+
+  #sendBegun(): void {
+    if (this.#begun === undefined) return;
+    const { pieces, dataBytes } = this.#begun;
+    const head = writeFrameHead(this.#begun, dataBytes);
+    this.#begun = undefined;
+    this.#sentBytes += head.length + dataBytes;
+    this.#body.write([head, ...pieces]);
+  }
+}
+
+/** Whether the two can be one message. */
+function followsOn({ offset, dataBytes, finishWrite }: BegunMessage, next: Write): boolean {
+  return !finishWrite && next.resourceName === "" && next.offset === offset + BigInt(dataBytes);
 }

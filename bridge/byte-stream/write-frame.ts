@@ -18,15 +18,18 @@ export const FRAME_OVERHEAD_BYTES = 40;
 const DATA = 10;
 
 /** What comes before the data in the frame of a WriteRequest; they follow as they are, and so are not copied. */
-export function writeFrameHead({ resourceName, offset, data, finishWrite }: Write): Uint8Array {
+export function writeFrameHead(
+  { resourceName, offset, finishWrite }: Omit<Write, "data">,
+  dataBytes: number,
+): Uint8Array {
   const fields = toBinary(
     WriteRequestSchema,
     create(WriteRequestSchema, { resourceName, writeOffset: offset, finishWrite }),
   );
   const dataHead =
-    data.length === 0 ? NOTHING : new BinaryWriter().tag(DATA, WireType.LengthDelimited).uint32(data.length).finish();
+    dataBytes === 0 ? NOTHING : new BinaryWriter().tag(DATA, WireType.LengthDelimited).uint32(dataBytes).finish();
   const head = new Uint8Array(PREFIX_BYTES + fields.length + dataHead.length);
-  new DataView(head.buffer).setUint32(1, fields.length + dataHead.length + data.length);
+  new DataView(head.buffer).setUint32(1, fields.length + dataHead.length + dataBytes);
   head.set(fields, PREFIX_BYTES);
   head.set(dataHead, PREFIX_BYTES + fields.length);
   return head;

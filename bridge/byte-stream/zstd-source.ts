@@ -3,8 +3,7 @@ import { constants, createZstdDecompress } from "node:zlib";
 import { ZstdFrameScanner } from "../../src/compression/zstd-frames.ts";
 import { FrameError } from "../frames.ts";
 import { describeError } from "../../endpoint/describe-error.ts";
-import type { UploadSource } from "./large-write.ts";
-import type { Write } from "./write-frame.ts";
+import type { UploadPiece, UploadSource } from "./large-write.ts";
 
 /** 2 to this power is how far back a frame may refer, and so how much memory it takes: what RFC 8878 asks of decoders. */
 const MAX_WINDOW_LOG = 23;
@@ -42,18 +41,18 @@ export class ZstdSource implements UploadSource {
    * @throws CompressedDataError if the data are no zstd, don't follow on one another or are not finished; what the
    * compressed upload throws
    */
-  async next(): Promise<Write | undefined> {
+  async next(): Promise<UploadPiece | undefined> {
     if (!this.#begun) {
       this.#begun = true;
       // The endpoint may know the blob, which spares the wait for what the first data are.
-      return { resourceName: "", offset: 0n, data: NO_DATA, finishWrite: false };
+      return { resourceName: "", offset: 0n, data: NO_DATA, endsMessage: true, finishWrite: false };
     }
     try {
       const { value: data, done } = await this.#blob.next();
       const offset = BigInt(this.#blobBytes);
-      if (done === true) return { resourceName: "", offset, data: NO_DATA, finishWrite: true };
+      if (done === true) return { resourceName: "", offset, data: NO_DATA, endsMessage: true, finishWrite: true };
       this.#blobBytes += data.length;
-      return { resourceName: "", offset, data, finishWrite: false };
+      return { resourceName: "", offset, data, endsMessage: true, finishWrite: false };
     } catch (error) {
       if (error instanceof FrameError || error instanceof CompressedDataError) throw error;
       throw new CompressedDataError(`its data are no zstd stream: ${describeError(error)}`, { cause: error });

@@ -1,7 +1,8 @@
 import { chunk } from "../batching/chunk.ts";
 import type { BlobStore } from "../blob-store/blob-store.ts";
 import type { Digest } from "../digest/digest.ts";
-import { type Release, tryTakeMemory } from "../memory/isolate-memory.ts";
+import { tryTakeMemory } from "../memory/isolate-memory.ts";
+import type { Release } from "../memory/memory-budget.ts";
 
 /** How many files are looked for at once, which is what a shard looks for in one statement. */
 const MAX_FILES = 10_000;

@@ -1,4 +1,5 @@
 import { waitUntil } from "cloudflare:workers";
+import { knownLengthStream } from "../bytes/known-length.ts";
 import { readChunks } from "../bytes/read-chunks.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import { log } from "../log.ts";
@@ -68,46 +69,37 @@ function toHeader({ sizeBytes }: Digest, range: BlobRange | undefined): string {
 }
 
 /**
- * Passes a stream on and puts the same bytes into the cache. Each piece is read when the reader wants it and waits for the
- * cache to take it, so that no more than that is held; a reader who stops, or a stream that breaks, leaves nothing in the
- * cache.
+ * Passes a stream on and puts the same bytes into the cache. A piece is read when the reader has taken the one before and
+ * waits for the cache to take it, so that no more than that is held; a reader who stops, or a stream that breaks, leaves
+ * nothing in the cache.
  */
 function keepCopy(url: string, { sizeBytes }: Digest, stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
   const kept = new FixedLengthStream(sizeBytes);
-  const cache = kept.writable.getWriter();
+  const passedOn = knownLengthStream(sizeBytes);
   let broken = false;
   const put = caches.default.put(url, new Response(kept.readable, { headers: HEADERS })).catch((error: unknown) => {
     if (!broken) log.warn({ error, url }, "a blob could not be put into the colo's cache");
   });
-  waitUntil(put);
   // Where the cache has had enough, or takes nothing, the reader gets the rest all the same. Why it failed, `put` says.
   const orEnough = (written: Promise<void>) => Promise.race([written.catch(() => undefined), put]);
-  const breakOff = async (reason: unknown) => {
-    broken = true;
-    await cache.abort(reason).catch(() => undefined);
-  };
-  const chunks = readChunks(stream, { lengthBytes: sizeBytes, maxBytes: COPY_BYTES, minBytes: COPY_BYTES });
-  return new ReadableStream({
-    type: "bytes",
-    async pull(controller) {
-      try {
-        const next = await chunks.next();
-        await orEnough(next.done === true ? cache.close() : cache.write(next.value));
-        if (next.done !== true) {
-          controller.enqueue(next.value);
-          return;
-        }
-        controller.close();
-        // Who waits for bytes in a buffer of its own is not told of the end otherwise.
-        controller.byobRequest?.respond(0);
-      } catch (error) {
-        await breakOff(error);
-        throw error;
+  const copy = async () => {
+    const cache = kept.writable.getWriter();
+    const reader = passedOn.writable.getWriter();
+    // What is wrong is told by the write that it fails.
+    reader.closed.catch(() => undefined);
+    try {
+      const options = { lengthBytes: sizeBytes, maxBytes: COPY_BYTES, minBytes: COPY_BYTES };
+      for await (const chunk of readChunks(stream, options)) {
+        await orEnough(cache.write(chunk));
+        await reader.write(chunk);
       }
-    },
-    async cancel(reason) {
-      await breakOff(reason);
-      await chunks.return();
-    },
-  });
+      await orEnough(cache.close());
+      await reader.close();
+    } catch (error) {
+      broken = true;
+      await Promise.allSettled([cache.abort(error), reader.abort(error)]);
+    }
+  };
+  waitUntil(Promise.all([put, copy()]));
+  return passedOn.readable;
 }

@@ -1,3 +1,4 @@
+import { knownLengthStream } from "../bytes/known-length.ts";
 import type { Stretch } from "./stretches.ts";
 
 /**
@@ -12,7 +13,7 @@ export function joinStretches(
   stretches: readonly Stretch[],
   open: (stretch: Stretch) => Promise<ReadableStream<Uint8Array>>,
 ): ReadableStream<Uint8Array> {
-  const { readable, writable } = new FixedLengthStream(stretches.reduce((sum, { length }) => sum + length, 0));
+  const { readable, writable } = knownLengthStream(stretches.reduce((sum, { length }) => sum + length, 0));
   const pump = async (): Promise<void> => {
     await first.pipeTo(writable, { preventClose: true });
     for (const stretch of stretches.slice(1)) await (await open(stretch)).pipeTo(writable, { preventClose: true });

@@ -31,8 +31,13 @@ export async function* readChunks(
     unavailableError(`the store gave ${readBytes} of ${lengthBytes} bytes; try again`, RETRY_AFTER_MS, cause);
   try {
     for (;;) {
-      const buffer = new ArrayBuffer(headroomBytes + maxBytes);
-      const reading = reader.readAtLeast(minBytes, new Uint8Array(buffer, headroomBytes, maxBytes));
+      // No more than what is left; at least one, to find the end.
+      const roomBytes = Math.max(1, Math.min(maxBytes, lengthBytes - readBytes));
+      const buffer = new ArrayBuffer(headroomBytes + roomBytes);
+      const reading = reader.readAtLeast(
+        Math.min(minBytes, roomBytes),
+        new Uint8Array(buffer, headroomBytes, roomBytes),
+      );
       const { done, value } = await steps.within(
         reading.catch((error: unknown) => {
           throw brokeOff(error);

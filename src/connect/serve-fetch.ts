@@ -4,6 +4,7 @@ import { concatenate } from "../bytes/concatenate.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
 import { type MessageAside, withAnswer, withoutAside } from "./message-aside.ts";
 import { type CountBytes, RequestBody } from "./request-body.ts";
+import { responseStream } from "./response-stream.ts";
 import { wholeBody, wholeEnvelopes } from "./whole-messages.ts";
 
 /** Connect's calls of one message each way, whose bodies are the message. */
@@ -84,23 +85,4 @@ async function* thenDrain(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* body;
   await incoming.drain();
-}
-
-/**
- * A client that goes away while a response streams doesn't end the request's own signal: the stream is cancelled. Connect's
- * own conversion passes that on only once the handler gives its next message, which may be never.
- */
-export function responseStream(body: AsyncIterable<Uint8Array>, onGone: () => void): ReadableStream<Uint8Array> {
-  const chunks = body[Symbol.asyncIterator]();
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const next = await chunks.next();
-      if (next.done === true) controller.close();
-      else controller.enqueue(next.value);
-    },
-    async cancel() {
-      onGone();
-      await chunks.return?.();
-    },
-  });
 }

@@ -6,7 +6,7 @@ import { contentTypeProto } from "@connectrpc/connect/protocol-grpc-web";
 import { reportedError } from "../errors/unexpected.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
 import { RequestBody } from "./request-body.ts";
-import { responseStream } from "./serve-fetch.ts";
+import { responseStream } from "./response-stream.ts";
 import { wholeEnvelopes } from "./whole-messages.ts";
 import { streamProtocolOf, type StreamProtocol } from "./stream-protocol.ts";
 

@@ -14,7 +14,7 @@ import {
   OutputEventSchema,
   ReadOutputSchema,
 } from "../../protos/gen/remex/instance/v1/instance_pb.ts";
-import type { Who } from "../access/authorized-instance.ts";
+import type { Caller } from "../access/caller.ts";
 import { digestFromWire, requestDigestFunction } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
 import { unavailableError } from "../errors/unavailable.ts";
@@ -22,6 +22,7 @@ import { callInstance, locateOperation, unknownOperationError } from "../instanc
 import { ObjectSocket } from "../instance-object/object-socket.ts";
 import type { OperationName } from "../instance-object/operation-name.ts";
 import { Reconnects } from "../instance-object/reconnects.ts";
+import { openStreamOf } from "../memory/open-streams.ts";
 import { serveInstance } from "../served-instance.ts";
 import type { OutputStream } from "./operation-message.ts";
 
@@ -37,17 +38,34 @@ const ASK_AGAIN_AFTER_MS = 20_000;
  * What an action writes to one of its streams, from `offset` on: as it is written while the action runs, and the rest from
  * its result. Ends when all of it was read.
  *
- * @throws ConnectError NOT_FOUND if the operation is not known, UNAVAILABLE if the attempt that was read is lost
+ * @throws ConnectError NOT_FOUND if the operation is not known, UNAVAILABLE if the attempt that was read is lost, or if too
+ * much is being read
  */
 export async function* liveOutput(
   env: Env,
-  who: Who,
+  caller: Caller,
   operationName: string,
   stream: OutputStream,
   offset: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const operation = locateOperation(env, who, operationName, "see-operations");
+  const operation = locateOperation(env, caller, operationName, "see-operations");
+  const release = await openStreamOf(CHUNK_BYTES, caller.name);
+  try {
+    yield* outputOf(env, operationName, operation, stream, offset, signal);
+  } finally {
+    release();
+  }
+}
+
+async function* outputOf(
+  env: Env,
+  operationName: string,
+  operation: OperationName,
+  stream: OutputStream,
+  offset: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const reconnects = new Reconnects();
   let readBytes = offset;
   while (!signal.aborted) {
@@ -78,7 +96,7 @@ export async function* liveOutput(
     } finally {
       socket?.close();
     }
-    await reconnects.failed();
+    await reconnects.failed(signal);
   }
 }
 
@@ -94,7 +112,7 @@ async function* writtenOutput(
   if (bytes === undefined) throw unknownOperationError(operationName);
   const { metadata, result } = fromBinary(OperationSchema, bytes);
   const response = result.case === "response" ? anyUnpack(result.value, ExecuteResponseSchema) : undefined;
-  const { digest, raw } = outputOf(response?.result, stream);
+  const { digest, raw } = resultOutput(response?.result, stream);
   if (raw.length > offsetBytes) yield raw.subarray(offsetBytes);
   if (raw.length > 0 || digest === undefined) return;
 
@@ -110,7 +128,7 @@ async function* writtenOutput(
   yield* rest;
 }
 
-function outputOf(result: ActionResult | undefined, stream: OutputStream) {
+function resultOutput(result: ActionResult | undefined, stream: OutputStream) {
   return stream === "stdout"
     ? { digest: result?.stdoutDigest, raw: result?.stdoutRaw ?? new Uint8Array() }
     : { digest: result?.stderrDigest, raw: result?.stderrRaw ?? new Uint8Array() };

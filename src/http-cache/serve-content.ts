@@ -1,3 +1,4 @@
+import { withKnownLength } from "../bytes/known-length.ts";
 import type { BlobRange, BlobStore } from "../blob-store/blob-store.ts";
 import { SHA256 } from "../digest/digest-function.ts";
 import type { Digest } from "../digest/digest.ts";
@@ -50,8 +51,7 @@ export async function serveContent(request: Request, content: Content): Promise<
   const stream = await content.open({ offsetBytes: startBytes, limitBytes: lengthBytes });
   if (stream === undefined) return notFound();
   if (range !== "all") headers.set("content-range", `bytes ${startBytes}-${endBytes - 1}/${sizeBytes}`);
-  // A stream of known length, else the platform sends chunks and no Content-Length.
-  return new Response(stream.pipeThrough(new FixedLengthStream(lengthBytes)), {
+  return new Response(withKnownLength(stream, lengthBytes), {
     status: range === "all" ? 200 : 206,
     headers,
   });

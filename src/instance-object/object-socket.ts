@@ -7,6 +7,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { Env } from "../env.ts";
+import { tooManyStreamsError } from "../errors/too-many-streams.ts";
 import { instanceStub } from "./instance-objects.ts";
 import type { InstanceShard } from "./operation-name.ts";
 
@@ -44,6 +45,7 @@ export class ObjectSocket<In extends DescMessage, Out extends DescMessage> {
   /**
    * Undefined if the object can't be reached now: it restarts, or is overloaded.
    * @param signal when it is aborted, the socket counts as closed
+   * @throws ConnectError RESOURCE_EXHAUSTED if too many clients wait at the object
    */
   static async open<In extends DescMessage, Out extends DescMessage>(
     env: Env,
@@ -53,17 +55,19 @@ export class ObjectSocket<In extends DescMessage, Out extends DescMessage> {
     signal: AbortSignal,
   ): Promise<ObjectSocket<In, Out> | undefined> {
     const stub = instanceStub(env, shard);
+    let response: Response;
     try {
-      const response = await stub.fetch(`https://instance${path}`, { headers: { upgrade: "websocket" } });
-      const socket = response.webSocket;
-      if (socket === null) return undefined;
-      socket.accept();
-      socket.binaryType = "arraybuffer";
-      return new ObjectSocket(socket, messages.incoming, messages.outgoing, signal);
+      response = await stub.fetch(`https://instance${path}`, { headers: { upgrade: "websocket" } });
     } catch {
       // The caller counts how often this happens, and gives up with UNAVAILABLE.
       return undefined;
     }
+    if (response.status === 429) throw tooManyStreamsError(`wait for actions of instance "${shard.instanceName}"`);
+    const socket = response.webSocket;
+    if (socket === null) return undefined;
+    socket.accept();
+    socket.binaryType = "arraybuffer";
+    return new ObjectSocket(socket, messages.incoming, messages.outgoing, signal);
   }
 
   send(message: MessageInitShape<Out>): void {

@@ -14,9 +14,11 @@ export class Reconnects {
 
   /**
    * Waits before the next attempt.
+   * @param signal when it is aborted there is none, and nothing to wait for
    * @throws ConnectError UNAVAILABLE after too many failures in a row
    */
-  async failed(): Promise<void> {
+  async failed(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     this.#failures += 1;
     if (this.#failures > RECONNECT.attempts) {
       throw unavailableError("the instance's scheduler is out of reach; try again", RECONNECT.retryAfterMs);

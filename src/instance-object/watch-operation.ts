@@ -46,6 +46,6 @@ export async function* watchOperation(
     } finally {
       socket?.close();
     }
-    await reconnects.failed();
+    await reconnects.failed(signal);
   }
 }

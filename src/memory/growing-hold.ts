@@ -1,4 +1,5 @@
-import { type Release, takeMemory, tryTakeMemory } from "./isolate-memory.ts";
+import { takeMemory, tryTakeMemory } from "./isolate-memory.ts";
+import type { Release } from "./memory-budget.ts";
 
 /** The memory of something that is held whole while it comes: as much as there is of it, not what it says that it will be. */
 export class GrowingHold {

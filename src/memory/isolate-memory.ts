@@ -1,10 +1,11 @@
 import { unavailableError } from "../errors/unavailable.ts";
+import { MemoryBudget, type Release } from "./memory-budget.ts";
 
-/** What all requests of an isolate may hold together of what they can't pass on as it comes: it has 128 MB for everything. */
-const MAX_HELD_BYTES = 48 << 20;
-
-/** What one caller's requests may hold together: those that send slowly, or not at all, must not hold what others need. */
-const MAX_OWNED_BYTES = 40 << 20;
+/**
+ * What all requests of an isolate may hold together of what they can't pass on as it comes: it has 128 MB for everything.
+ * Each caller has a share: those that send slowly, or not at all, must not hold what others need.
+ */
+const HELD = new MemoryBudget(48 << 20, 40 << 20);
 
 /** How long a request waits for memory that others hold, and how often it looks. */
 const MAX_WAIT_MS = 10_000;
@@ -12,23 +13,16 @@ const POLL_MS = 25;
 
 const RETRY_AFTER_MS = 1000;
 
-let heldBytes = 0;
-
-/** Those of them that have an owner, by owner. */
-const ownedBytes = new Map<string, number>();
-
-/** Gives the memory back. May be called more than once. */
-export type Release = () => void;
-
 /**
  * Takes memory that a request is about to hold, and waits where others hold too much of it.
- * @param owner whose request it is, where that one decides how long the memory is held
+ * @param owner see MemoryBudget
+ * @param budget what it is taken from
  * @throws ConnectError UNAVAILABLE if there is still no room after some seconds.
  */
-export async function takeMemory(bytes: number, owner?: string): Promise<Release> {
+export async function takeMemory(bytes: number, owner?: string, budget = HELD): Promise<Release> {
   // Looks again by a timer: a promise that only another request resolves would look like one that hangs.
   for (let waitedMs = 0; ; waitedMs += POLL_MS) {
-    const release = tryTakeMemory(bytes, owner);
+    const release = budget.tryTake(bytes, owner);
     if (release !== undefined) return release;
     if (waitedMs >= MAX_WAIT_MS) {
       throw unavailableError("too much is being stored and read here at once; try again", RETRY_AFTER_MS);
@@ -39,20 +33,5 @@ export async function takeMemory(bytes: number, owner?: string): Promise<Release
 
 /** Takes memory if there is room for it now. */
 export function tryTakeMemory(bytes: number, owner?: string): Release | undefined {
-  if (heldBytes + bytes > MAX_HELD_BYTES) return undefined;
-  if (owner !== undefined && (ownedBytes.get(owner) ?? 0) + bytes > MAX_OWNED_BYTES) return undefined;
-  hold(bytes, owner);
-  let held = true;
-  return () => {
-    if (held) hold(-bytes, owner);
-    held = false;
-  };
-}
-
-function hold(bytes: number, owner: string | undefined): void {
-  heldBytes += bytes;
-  if (owner === undefined) return;
-  const owned = (ownedBytes.get(owner) ?? 0) + bytes;
-  if (owned === 0) ownedBytes.delete(owner);
-  else ownedBytes.set(owner, owned);
+  return HELD.tryTake(bytes, owner);
 }

@@ -8,7 +8,7 @@ import {
   type ReadRequest,
 } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import { authorizedInstance, callerOf, type Who } from "../access/authorized-instance.ts";
-import { callerKey } from "../access/caller.ts";
+import { type Caller, callerKey } from "../access/caller.ts";
 import type { Right } from "../access/roles.ts";
 import type { BlobUpload } from "../blob-store/blob-store.ts";
 import { digestOfName, parseReadName, parseUploadName, type BlobName } from "../byte-stream/resource-name.ts";
@@ -24,6 +24,7 @@ import type { Env } from "../env.ts";
 import { liveOutput } from "../execution/live-output.ts";
 import { parseOutputStreamName } from "../execution/operation-message.ts";
 import { chargeUpload } from "../quota/charge.ts";
+import { openStreamOf } from "../memory/open-streams.ts";
 import type { ServedInstance } from "../served-instance.ts";
 
 /**
@@ -35,8 +36,9 @@ export function serveRead(env: Env, request: Request): Response | undefined {
     const caller = await callerOf(env, request.headers);
     const output = readLiveOutput(env, caller, message, signal);
     if (output === undefined) {
-      const blob = await openBlob(env, caller, message);
-      yield* blob.compressed ? encodeFrames(readBlob(blob)) : readFrames(blob.stream, blob.lengthBytes);
+      yield* readBlob(env, caller, message, ({ stream, lengthBytes, compressed }) =>
+        compressed ? encodeFrames(compressChunks(toChunks(stream, lengthBytes))) : readFrames(stream, lengthBytes),
+      );
     } else {
       yield* encodeFrames(output);
     }
@@ -46,8 +48,15 @@ export function serveRead(env: Env, request: Request): Response | undefined {
 export function byteStreamService(env: Env): ServiceImpl<typeof ByteStream> {
   return {
     async *read(request, context) {
-      const output = readLiveOutput(env, context, request, context.signal);
-      for await (const data of output ?? readBlob(await openBlob(env, context, request))) yield { data };
+      const caller = context.values.get(callerKey);
+      const output = readLiveOutput(env, caller, request, context.signal);
+      const chunks =
+        output ??
+        readBlob(env, caller, request, ({ stream, lengthBytes, compressed }) => {
+          const uncompressed = toChunks(stream, lengthBytes);
+          return compressed ? compressChunks(uncompressed) : uncompressed;
+        });
+      for await (const data of chunks) yield { data };
     },
 
     async write(messages, context) {
@@ -79,22 +88,32 @@ interface OpenBlob {
   readonly compressed: boolean;
 }
 
-async function openBlob(env: Env, who: Who, request: ReadRequest): Promise<OpenBlob> {
-  const { instance, digest, compressed } = resolve(env, who, parseReadName(request.resourceName), "read-blobs");
+/** A blob, or a range of it, as `answer` makes it into what the call answers. */
+async function* readBlob(
+  env: Env,
+  caller: Caller,
+  request: ReadRequest,
+  answer: (blob: OpenBlob) => AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { instance, digest, compressed } = resolve(env, caller, parseReadName(request.resourceName), "read-blobs");
   // Of the uncompressed blob: so REAPI has it of the offset, and allows no limit, which would be of the compressed one.
   if (compressed && request.readLimit !== 0n) {
     throw new ConnectError("read_limit is not allowed for compressed-blobs", Code.InvalidArgument);
   }
   const range = readRange(request, digest);
-  const stream = await instance.blobs.read(digest, range);
-  if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);
   const lengthBytes = Math.min(range.limitBytes ?? Infinity, digest.sizeBytes - range.offsetBytes);
-  return { stream, lengthBytes, compressed };
+  const release = await openStreamOf(Math.min(lengthBytes, READ_CHUNK_BYTES), caller.name);
+  try {
+    const stream = await instance.blobs.read(digest, range);
+    if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);
+    yield* answer({ stream, lengthBytes, compressed });
+  } finally {
+    release();
+  }
 }
 
-function readBlob({ stream, lengthBytes, compressed }: OpenBlob): AsyncIterable<Uint8Array> {
-  const chunks = readChunks(stream, { lengthBytes, maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
-  return compressed ? compressChunks(chunks) : chunks;
+function toChunks(stream: ReadableStream<Uint8Array>, lengthBytes: number): AsyncIterable<Uint8Array> {
+  return readChunks(stream, { lengthBytes, maxBytes: READ_CHUNK_BYTES, minBytes: READ_CHUNK_BYTES });
 }
 
 async function* encodeFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
@@ -106,13 +125,13 @@ async function* encodeFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<
 /** The output of a running action as it is written, or undefined if the resource is no such output. */
 function readLiveOutput(
   env: Env,
-  who: Who,
+  caller: Caller,
   request: ReadRequest,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> | undefined {
   const output = parseOutputStreamName(request.resourceName);
   if (output === undefined) return undefined;
-  const chunks = liveOutput(env, who, output.operationName, output.stream, outputOffset(request), signal);
+  const chunks = liveOutput(env, caller, output.operationName, output.stream, outputOffset(request), signal);
   const limitBytes = readLimitBytes(request);
   return limitBytes === undefined ? chunks : firstBytes(chunks, limitBytes);
 }

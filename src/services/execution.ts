@@ -22,6 +22,8 @@ import type { Env } from "../env.ts";
 import { repeatWhileQuiet } from "../execution/keep-alive.ts";
 import { readAction } from "../execution/read-action.ts";
 import { requestMetadata } from "../execution/request-metadata.ts";
+import { openStream } from "../memory/open-streams.ts";
+import { callerKey } from "../access/caller.ts";
 import { locateOperation } from "../instance-object/instance-objects.ts";
 import { formatOperationName, type OperationName } from "../instance-object/operation-name.ts";
 import { watchOperation } from "../instance-object/watch-operation.ts";
@@ -105,12 +107,14 @@ async function* watch(
   context: HandlerContext,
   before?: () => Operation,
 ): AsyncGenerator<Operation, void, undefined> {
+  const release = openStream(context.values.get(callerKey).name);
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, context.signal]);
   try {
     yield* repeatWhileQuiet(watchOperation(env, operation, first, signal), before);
   } finally {
     over.abort();
+    release();
   }
 }
 

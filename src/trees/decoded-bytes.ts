@@ -1,5 +1,6 @@
 import type { Digest } from "../digest/digest.ts";
-import { type Release, takeMemory } from "../memory/isolate-memory.ts";
+import { takeMemory } from "../memory/isolate-memory.ts";
+import type { Release } from "../memory/memory-budget.ts";
 
 /** A Directory or Tree as a message takes three times its bytes on the wire, which are held beside it. */
 const DECODED_PER_BYTE = 4;

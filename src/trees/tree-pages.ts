@@ -11,7 +11,8 @@ import { missingBlobsError } from "../errors/missing-blobs.ts";
 import { walkTree } from "./walk-tree.ts";
 
 const MAX_PAGE_DIRECTORIES = 1000;
-const MAX_PAGE_BYTES = 1 << 20;
+/** A page is no larger, unless it is a single directory that is. */
+export const MAX_PAGE_BYTES = 1 << 20;
 
 export interface TreePagesOptions {
   /** The most directories a page; 0 or less leaves it to us. */

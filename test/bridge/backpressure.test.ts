@@ -1,7 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { encodeFrame } from "../../bridge/frames.ts";
-import { ByteStream } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
+import { ByteStream, WriteRequestSchema } from "../../protos/gen/google/bytestream/bytestream_pb.ts";
 import { startTestBridge } from "./bridges.ts";
 import { GRPC_WEB, OK_TRAILERS, startRawEndpoint } from "./endpoints.ts";
 import { connect, endingOf, open } from "./raw-client.ts";
@@ -16,11 +17,18 @@ const IN_FLIGHT_BYTES = 32 * MIB;
 /** Writes frames for as long as the other side takes them. */
 class Source {
   sentBytes = 0;
+  readonly #frameAt: (sentBytes: number) => Uint8Array;
+
+  /** @param frameAt the frame that comes after so many bytes of others */
+  constructor(frameAt: (sentBytes: number) => Uint8Array = () => FRAME) {
+    this.#frameAt = frameAt;
+  }
 
   feed(sink: NodeJS.WritableStream, last: Uint8Array): void {
     while (this.sentBytes < TOTAL_BYTES) {
-      this.sentBytes += FRAME.length;
-      if (!sink.write(FRAME)) {
+      const frame = this.#frameAt(this.sentBytes);
+      this.sentBytes += frame.length;
+      if (!sink.write(frame)) {
         sink.once("drain", () => {
           this.feed(sink, last);
         });
@@ -84,3 +92,40 @@ test("an endpoint that doesn't read holds the client back", async () => {
   expect(trailers["grpc-status"]).toBe("0");
   expect(receivedBytes).toBe(TOTAL_BYTES + FRAME.length);
 });
+
+test("an endpoint that doesn't read holds back a large upload, which goes on in other messages", async () => {
+  const read = Promise.withResolvers<undefined>();
+  let receivedBytes = 0;
+  const endpoint = await startRawEndpoint((request, response) => {
+    void read.promise.then(() => {
+      request.on("data", (chunk: Buffer) => (receivedBytes += chunk.length));
+    });
+    request.once("end", () => response.writeHead(200, GRPC_WEB).end(OK_TRAILERS));
+  });
+  const bridge = await startTestBridge(endpoint, { maxRequestBytes: 10 * TOTAL_BYTES });
+  const stream = open(connect(bridge.port), { ":path": pathOf(ByteStream.method.write) });
+  let offset = 0;
+  const source = new Source(() => {
+    const frame = uploadFrame(offset);
+    offset += UPLOAD_PIECE.length;
+    return frame;
+  });
+  source.feed(stream, new Uint8Array());
+  await source.standsStill();
+  expect(source.sentBytes).toBeGreaterThan(0);
+  expect(source.sentBytes).toBeLessThan(IN_FLIGHT_BYTES);
+
+  read.resolve(undefined);
+  await endingOf(stream);
+  expect(receivedBytes).toBeGreaterThan(TOTAL_BYTES);
+});
+
+/** Smaller than what Node's streams hold by themselves. */
+const UPLOAD_PIECE = new Uint8Array(16 * 1024);
+
+/** A WriteRequest of a blob that is larger than what is sent of it. */
+function uploadFrame(offset: number): Uint8Array {
+  const resourceName = offset === 0 ? `main/uploads/1/blobs/${"0".repeat(64)}/${2 * TOTAL_BYTES}` : "";
+  const request = create(WriteRequestSchema, { resourceName, writeOffset: BigInt(offset), data: UPLOAD_PIECE });
+  return encodeFrame(toBinary(WriteRequestSchema, request));
+}

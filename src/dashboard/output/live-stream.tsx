@@ -1,7 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { html } from "hono/html";
-import { streamSSE } from "hono/streaming";
-import { responseStream } from "../../connect/serve-fetch.ts";
+import { responseStream } from "../../connect/response-stream.ts";
 import { reportedError } from "../../errors/unexpected.ts";
 import { liveOutput } from "../../execution/live-output.ts";
 import type { OutputStream } from "../../execution/operation-message.ts";
@@ -44,32 +43,43 @@ export async function outputStream(c: StreamContext): Promise<Response> {
   }
 
   const [, offset = "0", style = ""] = /^(\d{1,15}) ([\d;]{0,64})$/.exec(c.req.header("last-event-id") ?? "") ?? [];
-  return streamSSE(c, async (events) => {
-    events.onAbort(onGone);
+  const events = async function* () {
     const reader = new AnsiReader(style);
     let readBytes = Number(offset);
-    const send = async (pieces: readonly StyledText[]) => {
-      if (pieces.length === 0) return;
-      const markup = await html`${(<StyledOutput pieces={pieces} />)}`;
-      await events.writeSSE({ data: JSON.stringify(markup), id: `${readBytes} ${reader.style}` });
-    };
+    const shown = async (pieces: readonly StyledText[]) =>
+      serverSentEvent({
+        data: JSON.stringify(await html`${(<StyledOutput pieces={pieces} />)}`),
+        id: `${readBytes} ${reader.style}`,
+      });
     try {
       for await (const chunk of read(readBytes)) {
         readBytes += chunk.length;
-        await send(reader.read(chunk));
+        const pieces = reader.read(chunk);
+        if (pieces.length > 0) yield await shown(pieces);
         if (readBytes > MAX_SENT_BYTES) {
-          await events.writeSSE({ event: "cut", data: "" });
+          yield serverSentEvent({ event: "cut" });
           return;
         }
       }
-      await send(reader.end());
-      await events.writeSSE({ event: "end", data: "" });
+      const rest = reader.end();
+      if (rest.length > 0) yield await shown(rest);
+      yield serverSentEvent({ event: "end" });
     } catch (error) {
       // A lost attempt, or a scheduler that restarts: the page asks for the output from its beginning again.
       const mayComeBack = reportedError(error).code === Code.Unavailable;
-      await events.writeSSE({ event: mayComeBack ? "lost" : "end", data: "" });
+      yield serverSentEvent({ event: mayComeBack ? "lost" : "end" });
     }
+  };
+  return c.body(responseStream(events(), onGone), 200, {
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache",
   });
+}
+
+/** An event as it is sent (HTML, Server-sent events). No field has a line break. */
+function serverSentEvent({ data = "", event, id }: { data?: string; event?: string; id?: string }): Uint8Array {
+  const fields = [event !== undefined && `event: ${event}`, `data: ${data}`, id !== undefined && `id: ${id}`];
+  return new TextEncoder().encode(`${fields.filter((field) => field !== false).join("\n")}\n\n`);
 }
 
 function streamNamed(name: string): OutputStream {

@@ -22,7 +22,7 @@ beforeAll(async () => {
   const instances = ["open/inner", "", "closed"];
   worker = await startWorker({
     config: JSON.stringify({
-      stores: { MAIN_STORE: { max_blob_bytes: 20 << 20 } },
+      stores: { MAIN_STORE: { max_blob_bytes: 40 << 20 } },
       schedulers: { M: {} },
       services: {
         execution: instances.map((instance_name) => ({ instance_name, scheduler: "M", cas_store: "MAIN_STORE" })),
@@ -39,8 +39,8 @@ const put = async (path: string, body: Uint8Array<ArrayBuffer>) => (await ask("P
 const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
 
 describe.each(["/open/inner", ""])("in the instance of %j", (prefix) => {
-  // A row, an R2 object, and one in parts.
-  test.each([1, 100_000, 9_000_000])("a blob of %i bytes comes back under its hash", async (sizeBytes) => {
+  // A row, an R2 object, one in parts, and one that is read in stretches.
+  test.each([1, 100_000, 9_000_000, 40_000_000])("a blob of %i bytes comes back under its hash", async (sizeBytes) => {
     const blob = new Uint8Array(randomBytes(sizeBytes));
     const path = `${prefix}/cas/${sha256(blob)}`;
     expect((await ask("GET", path)).status).toBe(404);
@@ -201,7 +201,7 @@ test("a body of unknown or impossible length is refused", async () => {
   });
   expect(chunked).toBe(411);
   expect(await put("/raw/large", new Uint8Array((32 << 20) + 1))).toBe(429);
-  expect(await put(`/cas/${sha256("large")}`, new Uint8Array((20 << 20) + 1))).toBe(429);
+  expect(await put(`/cas/${sha256("large")}`, new Uint8Array((40 << 20) + 1))).toBe(429);
 });
 
 test("a raw value can be deleted, for its instance alone", async () => {

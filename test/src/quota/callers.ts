@@ -24,13 +24,18 @@ export function configOf(access: object): string {
   });
 }
 
-/** Clients with a token, or without one. */
-export function clientsWith(url: string, token: string | undefined, createTransport = createGrpcWebTransport): Clients {
-  const withToken: Interceptor = (next) => (request) => {
+/** Shows a token, if there is one. */
+export function withToken(token: string | undefined): Interceptor {
+  return (next) => (request) => {
     if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
-  return connectClients(url, createTransport({ baseUrl: url, ...CONNECTION_PER_CALL, interceptors: [withToken] }));
+}
+
+/** Clients with a token, or without one. */
+export function clientsWith(url: string, token: string | undefined, createTransport = createGrpcWebTransport): Clients {
+  const interceptors = [withToken(token)];
+  return connectClients(url, createTransport({ baseUrl: url, ...CONNECTION_PER_CALL, interceptors }));
 }
 
 /** An HTTP request with a token. */

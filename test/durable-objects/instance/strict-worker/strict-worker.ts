@@ -1,4 +1,4 @@
-// The Worker as it is deployed, whose Instance objects bear only a few sockets that have not said Hello.
+// The Worker as it is deployed, whose Instance objects bear only a few sockets.
 import { Instance as RealInstance } from "../../../../durable-objects/instance.ts";
 import type { Env } from "../../../../src/env.ts";
 import worker from "../../../../src/worker.ts";
@@ -6,11 +6,11 @@ import worker from "../../../../src/worker.ts";
 export { CacheShard } from "../../../../durable-objects/cache-shard.ts";
 export { Quota } from "../../../../durable-objects/quota.ts";
 
-const MAX_STRANGERS = 2;
+const LIMITS = { maxStrangers: 2, maxSockets: 6 };
 
 export class Instance extends RealInstance {
   constructor(context: DurableObjectState, env: Env) {
-    super(context, env, MAX_STRANGERS);
+    super(context, env, LIMITS);
   }
 }
 

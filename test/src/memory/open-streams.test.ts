@@ -1,0 +1,57 @@
+import { Code } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
+import { ExecutionStream } from "../../durable-objects/instance/execution-stream.ts";
+import { clientsOf, execute, instanceConfig } from "../../durable-objects/instance/instance-fixture.ts";
+import { ScriptedAgent } from "../../durable-objects/instance/scripted-agent.ts";
+import { type Clients, clientsOver } from "../../e2e/clients.ts";
+import { startWorker, type TestWorker } from "../../worker.ts";
+import { refusalOf } from "../clients.ts";
+import { retryDelayMs, tokenNamed, withToken } from "../quota/callers.ts";
+
+const MOST_OF_ONE_CALLER = 2250;
+
+let worker: TestWorker;
+let anonymous: Clients;
+let other: Clients;
+beforeAll(async () => {
+  const roles = { "*": ["executor", "cache-writer", "agent"] };
+  worker = await startWorker({
+    entryPoint: "test/src/memory/full-worker/full-worker.ts",
+    config: instanceConfig({}, { access: { anonymous: roles, tokens: [tokenNamed("other", undefined, roles)] } }),
+  });
+  anonymous = clientsOf(worker);
+  other = clientsOver(
+    createGrpcWebTransport({ baseUrl: worker.url, ...CONNECTION_PER_CALL, interceptors: [withToken("other")] }),
+  );
+});
+afterAll(() => worker.dispose());
+
+test("a caller with too many open streams is told so, and others go on", async () => {
+  const agent = await ScriptedAgent.connect(worker.url, "agent", { maxActions: 1 });
+  const stream = await execute(anonymous);
+  const { leaseId } = await agent.next("lease");
+  const { name } = await stream.next();
+  await fetch(`${worker.url}/fill/${MOST_OF_ONE_CALLER - 1}`);
+
+  const waiting = () => new ExecutionStream(anonymous.execution.waitExecution({ name })).next();
+  const executing = async () => (await execute(anonymous)).done();
+  for (const call of [waiting, executing]) {
+    const refusal = await refusalOf(call());
+    expect(refusal.code).toBe(Code.ResourceExhausted);
+    expect(refusal.message).toContain("too many streams are open here at once");
+    expect(retryDelayMs(refusal)).toBeGreaterThan(0);
+  }
+  const watcher = new ExecutionStream(other.execution.waitExecution({ name }));
+  await watcher.next();
+
+  agent.complete(leaseId);
+  expect((await stream.response()).result?.exitCode).toBe(0);
+  expect((await watcher.response()).result?.exitCode).toBe(0);
+  // There is room for one again.
+  const next = await execute(anonymous);
+  agent.complete((await agent.next("lease")).leaseId);
+  expect((await next.response()).result?.exitCode).toBe(0);
+  await agent.close();
+});
