@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { TUNNEL_TIMEOUT_MS } from "../../endpoint/proxy-error.ts";
 import { proxyFor } from "../../endpoint/proxy-for.ts";
 import { openTunnel } from "../../endpoint/tunnel.ts";
 import { SocksProxy } from "./socks-proxy.ts";
@@ -115,7 +116,46 @@ test("what is wrong with a proxy is said in words", async () => {
   await says("can't be reached: it closed the connection;", await answering(""));
   await says("can't be reached: it closed the connection;", await answering("\x05"));
   await says("can't be reached: it does not speak SOCKS5;", await answering("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  const noRoom = "SOCKS5 has no room for a user or password of more than 255 bytes";
+  proxy.credentials = `me:${"ö".repeat(128)}`;
+  await expect(tunnel(proxy.url.replace("//", `//${proxy.credentials}@`), "endpoint.test", 443)).rejects.toThrow(
+    noRoom,
+  );
   await says("can't be reached: it does not keep to SOCKS5;", await answering("\x05\x02"));
   await says("can't be reached: it does not keep to SOCKS5;", await answering("\x05\x00\x05\x00\x00\x09"));
+  // The rest of such a reply is not the host's words.
+  await says(
+    "can't be reached: it does not keep to SOCKS5;",
+    await answering("\x05\x00\x05\x00\x00\x09\x7f\x00\x00\x01\x00\x00"),
+  );
   await says("can't be reached: it closed the connection;", await answering("\x05\x00\x05\x00\x00\x01\x7f"));
 });
+
+test.each([
+  // What it is asked until then: how to authenticate, and to connect.
+  ["nothing", "", 3],
+  ["half of its first answer", "\x05", 3],
+  ["half of its reply", "\x05\x00\x05\x00\x00\x01\x7f", 3 + 20],
+])(
+  "a proxy that says %s and no more is given up in time, and its connection closed",
+  async (_what, words, askedBytes) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const asked = Promise.withResolvers<Socket>();
+    const port = await listen((client) => {
+      client.write(Buffer.from(words, "latin1"));
+      client.on("data", () => {
+        if (client.bytesRead >= askedBytes) asked.resolve(client);
+      });
+    });
+    const opened = tunnel(`socks5h://127.0.0.1:${port}`, "endpoint.test", 443);
+    const refused = expect(opened).rejects.toThrow(/ can't be reached: no answer within 10 s; check the variable/);
+    const client = await asked.promise;
+    const closed = once(client, "close");
+    vi.advanceTimersByTime(TUNNEL_TIMEOUT_MS);
+    await refused;
+    await closed;
+  },
+);
