@@ -1,4 +1,6 @@
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { openCallKey } from "../connect/open-call.ts";
+import { openCall } from "../memory/open-calls.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
 import { reportedError } from "../errors/unexpected.ts";
@@ -35,11 +37,13 @@ export async function callerWith(env: Env, authorization: string | null): Promis
   return caller;
 }
 
-/** Finds out who makes a call, before anything of its body is read. */
+/** Finds out who makes a call, and counts it, before anything of its body is read. */
 export function authenticating(env: Env): (context: HandlerContext) => Promise<void> {
   return async ({ requestHeader, values }) => {
     try {
-      values.set(callerKey, await callerOf(env, requestHeader));
+      const caller = await callerOf(env, requestHeader);
+      values.set(callerKey, caller);
+      values.set(openCallKey, openCall(caller.name));
     } catch (error) {
       throw reportedError(error);
     }

@@ -3,7 +3,10 @@ import { TimedSteps } from "../errors/timed-steps.ts";
 import { unavailableError } from "../errors/unavailable.ts";
 
 /** Connect's own conversion reads 4 KiB at a time, which costs a large message a hundred rounds. */
-const CHUNK_BYTES = 64 << 10;
+export const CHUNK_BYTES = 64 << 10;
+
+/** How much is made ready for the first bytes: few, since they may be long in coming. */
+const FIRST_CHUNK_BYTES = 8 << 10;
 
 /**
  * How much is waited for after the first bytes, or the end. A client's writes come as the small pieces that they were, two or
@@ -54,7 +57,8 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
   [Symbol.asyncIterator](): { next(): Promise<IteratorResult<Uint8Array, undefined>> } {
     return {
       next: async () => {
-        const value = await this.#readInTime(new Uint8Array(this.#chunkBytes));
+        const chunkBytes = this.#hasBegun ? this.#chunkBytes : Math.min(this.#chunkBytes, FIRST_CHUNK_BYTES);
+        const value = await this.#readInTime(new Uint8Array(chunkBytes));
         if (value === undefined) {
           this.#hasEnded = true;
           this.#reads.end();

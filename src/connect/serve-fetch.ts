@@ -3,6 +3,7 @@ import { type UniversalHandler, universalServerResponseToFetch } from "@connectr
 import { concatenate } from "../bytes/concatenate.ts";
 import { MAX_REQUEST_MESSAGE_BYTES } from "../limits.ts";
 import { type MessageAside, withAnswer, withoutAside } from "./message-aside.ts";
+import { openCallKey } from "./open-call.ts";
 import { type CountBytes, RequestBody } from "./request-body.ts";
 import { responseStream } from "./response-stream.ts";
 import { wholeBody, wholeEnvelopes } from "./whole-messages.ts";
@@ -40,11 +41,20 @@ export async function serveFetch(
     contextValues,
     signal: AbortSignal.any([request.signal, gone.signal]),
   });
-  const { body: answer, ...head } = await answered.finally(() => {
-    received.release();
-  });
+  const end = () => {
+    contextValues.get(openCallKey)();
+  };
+  const { body: answer, ...head } = await answered
+    .finally(() => {
+      received.release();
+    })
+    .catch((error: unknown) => {
+      end();
+      throw error;
+    });
   const response = universalServerResponseToFetch(head);
   if (answer === undefined) {
+    end();
     await incoming.drain();
     return response;
   }
@@ -53,9 +63,9 @@ export async function serveFetch(
   if (aside !== undefined) response.headers.delete("content-length");
   if (handler.method.methodKind === "unary" && incoming.hasEnded) {
     // It is there as a whole, and most are small: to stream it would cost more than to copy it.
-    return new Response(await allOf(replaced), response);
+    return new Response(await allOf(replaced).finally(end), response);
   }
-  const stream = responseStream(thenDrain(replaced, incoming), () => {
+  const stream = responseStream(thenDrain(replaced, incoming, end), () => {
     gone.abort();
   });
   return new Response(stream, response);
@@ -82,7 +92,12 @@ async function allOf(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
 async function* thenDrain(
   body: AsyncIterable<Uint8Array>,
   incoming: RequestBody,
+  end: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  yield* body;
+  try {
+    yield* body;
+  } finally {
+    end();
+  }
   await incoming.drain();
 }

@@ -22,7 +22,7 @@ import { callInstance, locateOperation, unknownOperationError } from "../instanc
 import { ObjectSocket } from "../instance-object/object-socket.ts";
 import type { OperationName } from "../instance-object/operation-name.ts";
 import { Reconnects } from "../instance-object/reconnects.ts";
-import { openStreamOf } from "../memory/open-streams.ts";
+import { openCallOf } from "../memory/open-calls.ts";
 import { serveInstance } from "../served-instance.ts";
 import type { OutputStream } from "./operation-message.ts";
 
@@ -50,7 +50,7 @@ export async function* liveOutput(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const operation = locateOperation(env, caller, operationName, "see-operations");
-  const release = await openStreamOf(CHUNK_BYTES, caller.name);
+  const release = await openCallOf(CHUNK_BYTES, caller.name);
   try {
     yield* outputOf(env, operationName, operation, stream, offset, signal);
   } finally {

@@ -7,7 +7,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { Env } from "../env.ts";
-import { tooManyStreamsError } from "../errors/too-many-streams.ts";
+import { tooManyCallsError } from "../errors/too-many-calls.ts";
 import { instanceStub } from "./instance-objects.ts";
 import type { InstanceShard } from "./operation-name.ts";
 
@@ -62,7 +62,7 @@ export class ObjectSocket<In extends DescMessage, Out extends DescMessage> {
       // The caller counts how often this happens, and gives up with UNAVAILABLE.
       return undefined;
     }
-    if (response.status === 429) throw tooManyStreamsError(`wait for actions of instance "${shard.instanceName}"`);
+    if (response.status === 429) throw tooManyCallsError(`wait for actions of instance "${shard.instanceName}"`);
     const socket = response.webSocket;
     if (socket === null) return undefined;
     socket.accept();

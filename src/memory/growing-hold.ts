@@ -7,6 +7,7 @@ export class GrowingHold {
   readonly #freeBytes: number;
   readonly #releases: Release[] = [];
   #heldBytes = 0;
+  #isReleased = false;
 
   /**
    * @param owner see takeMemory
@@ -31,11 +32,14 @@ export class GrowingHold {
       return undefined;
     }
     return takeMemory(counted, this.#owner).then((late) => {
-      this.#releases.push(late);
+      if (this.#isReleased) late();
+      else this.#releases.push(late);
     });
   }
 
+  /** For good: what it still waits for is given back when it comes. */
   release(): void {
+    this.#isReleased = true;
     for (const release of this.#releases.splice(0)) release();
   }
 }

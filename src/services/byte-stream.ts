@@ -24,7 +24,7 @@ import type { Env } from "../env.ts";
 import { liveOutput } from "../execution/live-output.ts";
 import { parseOutputStreamName } from "../execution/operation-message.ts";
 import { chargeUpload } from "../quota/charge.ts";
-import { openStreamOf } from "../memory/open-streams.ts";
+import { openCallOf } from "../memory/open-calls.ts";
 import type { ServedInstance } from "../served-instance.ts";
 
 /**
@@ -102,7 +102,7 @@ async function* readBlob(
   }
   const range = readRange(request, digest);
   const lengthBytes = Math.min(range.limitBytes ?? Infinity, digest.sizeBytes - range.offsetBytes);
-  const release = await openStreamOf(Math.min(lengthBytes, READ_CHUNK_BYTES), caller.name);
+  const release = await openCallOf(Math.min(lengthBytes, READ_CHUNK_BYTES), caller.name);
   try {
     const stream = await instance.blobs.read(digest, range);
     if (stream === undefined) throw new ConnectError(`blob ${digestKey(digest)} is not in the CAS`, Code.NotFound);

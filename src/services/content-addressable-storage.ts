@@ -28,7 +28,7 @@ import type { Env } from "../env.ts";
 import { OK } from "../errors/status.ts";
 import { chargeUpload } from "../quota/charge.ts";
 import type { ServedInstance } from "../served-instance.ts";
-import { openStreamOf } from "../memory/open-streams.ts";
+import { openCallOf } from "../memory/open-calls.ts";
 import { MAX_PAGE_BYTES, treePages } from "../trees/tree-pages.ts";
 import { askedOnWireKey, findMissingOnWire, missingOnWireKey } from "./find-missing-on-wire.ts";
 import { BatchAnswer, checkDigestsAnswer } from "./batch-answer.ts";
@@ -121,7 +121,7 @@ export function contentAddressableStorageService(env: Env): ServiceImpl<typeof C
       const parsedFunction = requestDigestFunction(digestFunction, rootDigest?.hash, instance.digestFunctions);
       const root = digestFromWire(parsedFunction, rootDigest, "root_digest");
       const owner = context.values.get(callerKey).name;
-      const release = await openStreamOf(MAX_PAGE_BYTES, owner);
+      const release = await openCallOf(MAX_PAGE_BYTES, owner);
       try {
         yield* treePages(root, instance.blobs, { pageSize, pageToken, owner });
       } finally {

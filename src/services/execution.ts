@@ -22,7 +22,7 @@ import type { Env } from "../env.ts";
 import { repeatWhileQuiet } from "../execution/keep-alive.ts";
 import { readAction } from "../execution/read-action.ts";
 import { requestMetadata } from "../execution/request-metadata.ts";
-import { openStream } from "../memory/open-streams.ts";
+import { openWait } from "../memory/open-calls.ts";
 import { callerKey } from "../access/caller.ts";
 import { locateOperation } from "../instance-object/instance-objects.ts";
 import { formatOperationName, type OperationName } from "../instance-object/operation-name.ts";
@@ -107,7 +107,7 @@ async function* watch(
   context: HandlerContext,
   before?: () => Operation,
 ): AsyncGenerator<Operation, void, undefined> {
-  const release = openStream(context.values.get(callerKey).name);
+  const release = openWait(context.values.get(callerKey).name);
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, context.signal]);
   try {

@@ -32,7 +32,7 @@ test("where too many wait, one more is told so, and agents still come in and end
   for (const call of [() => wait().next(), async () => (await execute(clients)).done()]) {
     const refusal = await refusalOf(call());
     expect(refusal.code).toBe(Code.ResourceExhausted);
-    expect(refusal.message).toContain('too many streams wait for actions of instance "main"');
+    expect(refusal.message).toContain('too many calls wait for actions of instance "main"');
   }
 
   const agent = await ScriptedAgent.connect(worker.url, "agent", { maxActions: 1 });

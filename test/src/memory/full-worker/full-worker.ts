@@ -1,6 +1,7 @@
-// The Worker as it is deployed, and `/fill/{n}`: so many streams of callers without a token are open in its isolate.
+// The Worker as it is deployed, and `/fill/calls/{n}` and `/fill/waits/{n}`: so many calls of callers without a token are open
+// in its isolate, or wait for actions.
 import { NOBODY } from "../../../../src/access/caller.ts";
-import { openStream } from "../../../../src/memory/open-streams.ts";
+import { openCall, openWait } from "../../../../src/memory/open-calls.ts";
 import { app } from "../../../../src/app.ts";
 import type { Env } from "../../../../src/env.ts";
 
@@ -10,9 +11,9 @@ export { Quota } from "../../../../durable-objects/quota.ts";
 
 export default {
   fetch(request, env) {
-    const [, path, count] = new URL(request.url).pathname.split("/");
+    const [, path, kind, count] = new URL(request.url).pathname.split("/");
     if (path !== "fill") return app.fetch(request, env);
-    for (let i = 0; i < Number(count); i++) openStream(NOBODY.name);
+    for (let i = 0; i < Number(count); i++) (kind === "calls" ? openCall : openWait)(NOBODY.name);
     return new Response();
   },
 } satisfies ExportedHandler<Env>;

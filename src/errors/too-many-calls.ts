@@ -4,9 +4,9 @@ import { retryInfo } from "./retry-info.ts";
 const RETRY_AFTER_MS = 5000;
 
 /** RESOURCE_EXHAUSTED with a RetryInfo. */
-export function tooManyStreamsError(where: string): ConnectError {
+export function tooManyCallsError(where: string): ConnectError {
   return new ConnectError(
-    `too many streams ${where}: try again when some of them have ended, or have builds run fewer actions at once ` +
+    `too many calls ${where}: try again when some of them have ended, or have builds run fewer actions at once ` +
       "(Bazel: --jobs)",
     Code.ResourceExhausted,
     undefined,

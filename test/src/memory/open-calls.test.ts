@@ -1,6 +1,8 @@
+import { once } from "node:events";
+import { request } from "node:http";
 import { Code } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
 import { ExecutionStream } from "../../durable-objects/instance/execution-stream.ts";
 import { clientsOf, execute, instanceConfig } from "../../durable-objects/instance/instance-fixture.ts";
@@ -10,7 +12,9 @@ import { startWorker, type TestWorker } from "../../worker.ts";
 import { refusalOf } from "../clients.ts";
 import { retryDelayMs, tokenNamed, withToken } from "../quota/callers.ts";
 
-const MOST_OF_ONE_CALLER = 2250;
+/** Of one caller. */
+const MOST_CALLS = 2400;
+const MOST_WAITS = 2100;
 
 let worker: TestWorker;
 let anonymous: Clients;
@@ -28,19 +32,19 @@ beforeAll(async () => {
 });
 afterAll(() => worker.dispose());
 
-test("a caller with too many open streams is told so, and others go on", async () => {
+test("a caller who waits for too many actions is told so, and others go on", async () => {
   const agent = await ScriptedAgent.connect(worker.url, "agent", { maxActions: 1 });
   const stream = await execute(anonymous);
   const { leaseId } = await agent.next("lease");
   const { name } = await stream.next();
-  await fetch(`${worker.url}/fill/${MOST_OF_ONE_CALLER - 1}`);
+  await fetch(`${worker.url}/fill/waits/${MOST_WAITS - 1}`);
 
   const waiting = () => new ExecutionStream(anonymous.execution.waitExecution({ name })).next();
   const executing = async () => (await execute(anonymous)).done();
   for (const call of [waiting, executing]) {
     const refusal = await refusalOf(call());
     expect(refusal.code).toBe(Code.ResourceExhausted);
-    expect(refusal.message).toContain("too many streams are open here at once");
+    expect(refusal.message).toContain("too many calls wait for actions here at once");
     expect(retryDelayMs(refusal)).toBeGreaterThan(0);
   }
   const watcher = new ExecutionStream(other.execution.waitExecution({ name }));
@@ -54,4 +58,31 @@ test("a caller with too many open streams is told so, and others go on", async (
   agent.complete((await agent.next("lease")).leaseId);
   expect((await next.response()).result?.exitCode).toBe(0);
   await agent.close();
+});
+
+test("a caller who leaves too many calls unfinished is told so, and others go on", async () => {
+  const unfinished = 10;
+  await fetch(`${worker.url}/fill/calls/${MOST_CALLS - unfinished}`);
+  const ask = (clients: Clients) => clients.capabilities.getCapabilities({ instanceName: "main" });
+  const sent = await Promise.all(
+    Array.from({ length: unfinished }, async () => {
+      const call = request(`${worker.url}/google.bytestream.ByteStream/Write`, {
+        method: "POST",
+        agent: false,
+        headers: { "content-type": "application/grpc-web+proto" },
+      });
+      // It is destroyed, and that is meant.
+      call.on("error", () => undefined);
+      call.write(Buffer.alloc(3));
+      await once(call, "socket");
+      return call;
+    }),
+  );
+  const refusal = await vi.waitFor(() => refusalOf(ask(anonymous)), 20_000);
+  expect(refusal.code).toBe(Code.ResourceExhausted);
+  expect(refusal.message).toContain("too many calls are open here at once");
+  await ask(other);
+
+  for (const call of sent) call.destroy();
+  await vi.waitFor(() => ask(anonymous), 20_000);
 });
