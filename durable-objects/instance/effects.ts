@@ -203,10 +203,11 @@ export class Effects {
 
   #end(executionId: string, request: ExecutionRequest, result: EndRecord["result"], spent = ""): void {
     const { history, nowMs, storage } = this.#parts;
-    const record = storage.executionRecord(executionId);
-    if (record === undefined) return;
+    const before = storage.executionRecord(executionId);
+    if (before === undefined) return;
     const endedAtMs = nowMs();
-    record.end = create(EndRecordSchema, { timestamp: timestampFromMs(endedAtMs), result, spent });
+    const end = create(EndRecordSchema, { timestamp: timestampFromMs(endedAtMs), result, spent });
+    const record = { ...before, end };
     storage.endExecution(executionId, record, endedAtMs, spent !== "");
     history.add(knownExecution(executionId, request, record));
   }

@@ -21,7 +21,9 @@ export function knownExecution(id: string, request: ExecutionRequest, record: Ex
 
 /** The same within MAX_BYTES: the names of outputs go first, and then all that clients and agents have put into words. */
 export function bounded(known: KnownExecution): KnownExecution {
-  return [known, withoutOutputs(known)].find(fits) ?? bare(known);
+  if (fits(known)) return known;
+  const shortened = withoutOutputs(known);
+  return fits(shortened) ? shortened : bare(known);
 }
 
 function fits(known: KnownExecution): boolean {

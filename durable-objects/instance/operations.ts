@@ -67,9 +67,9 @@ export class Operations {
     const record = this.#storage.executionRecord(executionId);
     if (record === undefined) return;
     this.#storage.removeJoinedOperation(operationId);
-    record.operations = record.operations.filter((operation) => operation.operationId !== operationId);
-    if (record.end !== undefined && record.operations.length === 0) this.#storage.removeExecution(executionId);
-    else this.#storage.updateExecution(executionId, record);
+    const operations = record.operations.filter((operation) => operation.operationId !== operationId);
+    if (record.end !== undefined && operations.length === 0) this.#storage.removeExecution(executionId);
+    else this.#storage.updateExecution(executionId, { ...record, operations });
   }
 
   /** An operation that ended before its execution did. */

@@ -9,6 +9,7 @@ import {
 import { migrate } from "../migrate.ts";
 import type { EndedSnapshot } from "../scheduler/snapshot.ts";
 import { requestFacts } from "./records.ts";
+import { RowCache } from "./row-cache.ts";
 
 /** An operation that shares another's execution, or did. */
 export interface JoinedOperation {
@@ -35,6 +36,9 @@ export interface HistoryPage {
 
 /** SQLite's row limit is 2 MB (a platform limit); a request or an end that comes near it is refused by the callers. */
 export const MAX_ROW_BYTES = 1_900_000;
+
+/** How much of the executions' requests, and of their records, is in memory: thousands of the usual size. */
+const CACHED_BYTES = 4 << 20;
 
 /** The steps that lead from an empty database to the present schema. */
 const INSTANCE_SCHEMA: readonly string[] = [
@@ -83,54 +87,81 @@ const INSTANCE_SCHEMA: readonly string[] = [
  */
 export class InstanceStorage {
   readonly #sql: SqlStorage;
+  /** An execution's rows are asked for several times in its short life. */
+  readonly #requests = new RowCache<ExecutionRequest>(CACHED_BYTES);
+  readonly #records = new RowCache<ExecutionRecord>(CACHED_BYTES);
 
   constructor(storage: DurableObjectStorage) {
     migrate(storage, INSTANCE_SCHEMA);
     this.#sql = storage.sql;
   }
 
+  /** Neither message is to be changed from then on. */
   addExecution(executionId: string, request: ExecutionRequest, record: ExecutionRecord): void {
+    const requestBytes = toBinary(ExecutionRequestSchema, request);
+    const recordBytes = toBinary(ExecutionRecordSchema, record);
     this.#sql.exec(
       "INSERT INTO executions (execution_id, request, record) VALUES (?, ?, ?)",
       executionId,
-      toBinary(ExecutionRequestSchema, request),
-      toBinary(ExecutionRecordSchema, record),
+      requestBytes,
+      recordBytes,
     );
+    this.#requests.set(executionId, request, requestBytes.length);
+    this.#records.set(executionId, record, recordBytes.length);
   }
 
+  /** The record is not to be changed from then on. */
   updateExecution(executionId: string, record: ExecutionRecord): void {
-    this.#sql.exec(
+    const bytes = toBinary(ExecutionRecordSchema, record);
+    const { rowsWritten } = this.#sql.exec(
       "UPDATE executions SET record = ? WHERE execution_id = ?",
-      toBinary(ExecutionRecordSchema, record),
+      bytes,
       executionId,
     );
+    // There is no row of an execution that could not be stored.
+    if (rowsWritten > 0) this.#records.set(executionId, record, bytes.length);
   }
 
+  /** Not to be changed: others may get the same. */
   executionRequest(executionId: string): ExecutionRequest | undefined {
+    const cached = this.#requests.get(executionId);
+    if (cached !== undefined) return cached;
     const query = "SELECT request FROM executions WHERE execution_id = ?";
-    for (const { request } of this.#sql.exec<{ request: ArrayBuffer }>(query, executionId)) {
-      return fromBinary(ExecutionRequestSchema, new Uint8Array(request));
+    for (const row of this.#sql.exec<{ request: ArrayBuffer }>(query, executionId)) {
+      const request = fromBinary(ExecutionRequestSchema, new Uint8Array(row.request));
+      this.#requests.set(executionId, request, row.request.byteLength);
+      return request;
     }
     return undefined;
   }
 
+  /** Not to be changed: others may get the same. */
   executionRecord(executionId: string): ExecutionRecord | undefined {
+    const cached = this.#records.get(executionId);
+    if (cached !== undefined) return cached;
     const query = "SELECT record FROM executions WHERE execution_id = ?";
-    for (const { record } of this.#sql.exec<{ record: ArrayBuffer }>(query, executionId)) {
-      return fromBinary(ExecutionRecordSchema, new Uint8Array(record));
+    for (const row of this.#sql.exec<{ record: ArrayBuffer }>(query, executionId)) {
+      const record = fromBinary(ExecutionRecordSchema, new Uint8Array(row.record));
+      this.#records.set(executionId, record, row.record.byteLength);
+      return record;
     }
     return undefined;
   }
 
-  /** @param spent whether its attempts were spent, which is remembered for a while */
+  /**
+   * The record is not to be changed from then on.
+   * @param spent whether its attempts were spent, which is remembered for a while
+   */
   endExecution(executionId: string, record: ExecutionRecord, endedAtMs: number, spent: boolean): void {
-    this.#sql.exec(
+    const bytes = toBinary(ExecutionRecordSchema, record);
+    const { rowsWritten } = this.#sql.exec(
       "UPDATE executions SET record = ?, ended_at_ms = ?, spent = ? WHERE execution_id = ?",
-      toBinary(ExecutionRecordSchema, record),
+      bytes,
       endedAtMs,
       spent ? 1 : 0,
       executionId,
     );
+    if (rowsWritten > 0) this.#records.set(executionId, record, bytes.length);
   }
 
   *liveExecutions(): Iterable<{ id: string; request: ExecutionRequest; record: ExecutionRecord }> {
@@ -204,6 +235,8 @@ export class InstanceStorage {
   removeExecution(executionId: string): void {
     this.#sql.exec("DELETE FROM executions WHERE execution_id = ?", executionId);
     this.#sql.exec("DELETE FROM joined_operations WHERE execution_id = ?", executionId);
+    this.#requests.delete(executionId);
+    this.#records.delete(executionId);
   }
 
   addJoinedOperation(operationId: string, executionId: string, toolInvocationId: string): void {

@@ -80,6 +80,7 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
   /** Reads what is still to come, and drops it, within limits. */
   async drain(): Promise<void> {
     this.#reads.end();
+    if (this.#hasEnded) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<undefined>((resolve) => {
       timer = setTimeout(resolve, MAX_DRAIN_MS, undefined);

@@ -11,32 +11,52 @@ export async function* repeatWhileQuiet<T>(
   source: AsyncIterator<T, void>,
   before?: () => T,
 ): AsyncGenerator<T, void, undefined> {
-  let pending = source.next();
-  let last: T | undefined;
-  for (;;) {
-    const result = await orQuiet(pending);
-    if (result === QUIET) {
-      last ??= before?.();
-      if (last !== undefined) yield last;
-      continue;
+  const quiet = new Quiet();
+  try {
+    let pending = source.next();
+    let last: T | undefined;
+    for (;;) {
+      const result = await Promise.race([pending, quiet.begins()]);
+      if (result === QUIET) {
+        last ??= before?.();
+        if (last !== undefined) yield last;
+        continue;
+      }
+      if (result.done === true) return;
+      last = result.value;
+      pending = source.next();
+      // Its failure is met when it is awaited; meanwhile it isn't an unhandled one.
+      pending.catch(() => undefined);
+      yield last;
     }
-    if (result.done === true) return;
-    last = result.value;
-    pending = source.next();
-    // Its failure is met when it is awaited; meanwhile it isn't an unhandled one.
-    pending.catch(() => undefined);
-    yield last;
+  } finally {
+    quiet.end();
   }
 }
 
-async function orQuiet<R>(pending: Promise<R>): Promise<R | typeof QUIET> {
-  const quiet = Promise.withResolvers<typeof QUIET>();
-  const timer = setTimeout(() => {
-    quiet.resolve(QUIET);
-  }, REPEAT_AFTER_MS);
-  try {
-    return await Promise.race([pending, quiet.promise]);
-  } finally {
-    clearTimeout(timer);
+/** Tells when nothing has happened for a while. One timer goes on from one wait to the next: most are short. */
+class Quiet {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #sinceMs = 0;
+  #resolve: (quiet: typeof QUIET) => void = () => undefined;
+
+  /** Something has just happened. Resolves when nothing has for a while, unless this is called again before. */
+  begins(): Promise<typeof QUIET> {
+    this.#sinceMs = Date.now();
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.#timer ??= setTimeout(this.#look, REPEAT_AFTER_MS);
+    });
   }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** The timer was set when an earlier wait began. */
+  readonly #look = (): void => {
+    const remainingMs = this.#sinceMs + REPEAT_AFTER_MS - Date.now();
+    this.#timer = remainingMs > 0 ? setTimeout(this.#look, remainingMs) : undefined;
+    if (remainingMs <= 0) this.#resolve(QUIET);
+  };
 }

@@ -11,9 +11,6 @@ import { tooManyCallsError } from "../errors/too-many-calls.ts";
 import { instanceStub } from "./instance-objects.ts";
 import type { InstanceShard } from "./operation-name.ts";
 
-/** The longest that a timer can be set for: 2^31 - 1 ms. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 /**
  * A socket to an Instance object. What comes in is kept one message deep: the peers of these sockets either send states,
  * of which the newest says all, or answer one request at a time.
@@ -80,14 +77,16 @@ export class ObjectSocket<In extends DescMessage, Out extends DescMessage> {
    */
   async next(patienceMs?: number): Promise<MessageShape<In> | "late" | undefined> {
     const patience = { over: false };
-    const timer = setTimeout(() => {
-      patience.over = true;
-      this.#wake();
-    }, patienceMs ?? LONGEST_TIMER_MS);
+    const timer =
+      patienceMs &&
+      setTimeout(() => {
+        patience.over = true;
+        this.#wake();
+      }, patienceMs);
     while (this.#newest === undefined && !this.#closed && !patience.over) {
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
-    clearTimeout(timer);
+    if (timer !== undefined) clearTimeout(timer);
     const newest = this.#newest;
     this.#newest = undefined;
     return newest ?? (patience.over ? "late" : undefined);

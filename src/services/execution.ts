@@ -109,11 +109,15 @@ async function* watch(
 ): AsyncGenerator<Operation, void, undefined> {
   const release = openWait(context.values.get(callerKey).name);
   const over = new AbortController();
-  const signal = AbortSignal.any([over.signal, context.signal]);
-  try {
-    yield* repeatWhileQuiet(watchOperation(env, operation, first, signal), before);
-  } finally {
+  const end = () => {
     over.abort();
+  };
+  if (context.signal.aborted) end();
+  else context.signal.addEventListener("abort", end);
+  try {
+    yield* repeatWhileQuiet(watchOperation(env, operation, first, over.signal), before);
+  } finally {
+    end();
     release();
   }
 }
