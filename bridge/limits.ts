@@ -65,8 +65,10 @@ export interface BridgeLimits {
   readonly pingTimeoutMs: number;
   /** How long the endpoint may be silent in an Execute or WaitExecution; it repeats itself every 15 s at least. */
   readonly executionSilenceMs: number;
-  /** How long a cut Execute or WaitExecution is taken up again, counted from the last message. */
+  /** How long a cut Execute or WaitExecution is taken up again, counted from the last message of a stream that was steady. */
   readonly resumeWindowMs: number;
+  /** A stream that breaks off sooner is not steady, whatever it says: else one that only repeats itself would be followed for ever. */
+  readonly steadyStreamMs: number;
   /** Pause before the first attempt to resume an execution or an upload, and before the second to repeat a call; each further one is twice as long on average, up to `resumePauseMaxMs`. */
   readonly resumePauseMs: number;
   readonly resumePauseMaxMs: number;
@@ -131,6 +133,7 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   pingTimeoutMs: 20_000,
   executionSilenceMs: 45_000,
   resumeWindowMs: 120_000,
+  steadyStreamMs: 1000,
   resumePauseMs: 250,
   resumePauseMaxMs: 5000,
   healthProbeMs: 5000,

@@ -27,7 +27,7 @@ interface Progress {
   /** Whether the client was told of an operation at all. */
   begun: boolean;
   done: boolean;
-  /** On the clock of `performance.now()`. */
+  /** When a steady stream said something last, on the clock of `performance.now()`. */
   lastUpdateMs: number;
   attemptsSinceUpdate: number;
 }
@@ -117,6 +117,8 @@ async function passUpdates(
     }
   }, limits.executionSilenceMs);
   let answered = false;
+  const startMs = performance.now();
+  let updateMs: number | undefined;
 
   try {
     const response = await upstreamCall.response;
@@ -135,9 +137,8 @@ async function passUpdates(
         progress.begun = true;
         if (queued && name !== "") progress.name = name;
         progress.done ||= done;
-        progress.attemptsSinceUpdate = 0;
         await call.drained();
-        progress.lastUpdateMs = performance.now();
+        updateMs = performance.now();
         silence.refresh();
       }
       if (updates.trailers !== undefined && !ending) {
@@ -158,6 +159,10 @@ async function passUpdates(
     return answered ? cutOff(endpoint, reason) : unreachable(endpoint, reason);
   } finally {
     clearTimeout(silence);
+    if (updateMs !== undefined && performance.now() - startMs >= limits.steadyStreamMs) {
+      progress.lastUpdateMs = updateMs;
+      progress.attemptsSinceUpdate = 0;
+    }
   }
 }
 

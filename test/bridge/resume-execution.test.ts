@@ -234,6 +234,18 @@ test("it is given up when nothing has come for the whole window", async () => {
   expect(calls.length).toBeGreaterThan(1);
 });
 
+test("it is given up when streams only repeat themselves and break off, unless they have been steady between", async () => {
+  const limits = { resumeWindowMs: 30, resumePauseMs: 10 };
+  const restless = await script([breaks(QUEUED)], limits);
+  expect((await restless.client.readAll(execute, {})).status.code).toBe(Code.Unavailable);
+  expect(restless.calls.length).toBeGreaterThan(1);
+
+  const cuts = Array.from({ length: 20 }, () => breaks(QUEUED));
+  const steady = await script([...cuts, ends(DONE, OK_TRAILERS)], { ...limits, steadyStreamMs: 0 });
+  expect((await steady.client.readAll(execute, {})).status.code).toBe(0);
+  expect(steady.calls).toHaveLength(21);
+});
+
 test("the deadline ends the attempts", async () => {
   const { client } = await script([breaks(QUEUED), refusesConnection]);
   const { status } = await client.readAll(execute, {}, { deadline: Date.now() + 100 });
