@@ -12,6 +12,7 @@ await Promise.all([
     entryPoints: {
       bench: "bench/bench.ts",
       "big-blob": "bench/big-blob/main.ts",
+      "idle-calls": "bench/idle-calls/main.ts",
       "isolate-memory": "bench/isolate-memory/main.ts",
       "local-copy": "bench/baselines/local-copy-process.ts",
       "local-spawn": "bench/baselines/local-spawn-process.ts",
