@@ -93,11 +93,17 @@ export class RunningCommand {
       this.#notStarted(error);
     });
     child.on("exit", (code, signal) => {
-      if (group === undefined) killRest(child, this.#command.ownDirectory, before);
-      else group.kill();
-      this.#whenGroupIsEmpty(() => {
+      const end = (): void => {
         this.#finish(() => this.#endWith(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
-      });
+      };
+      if (group === undefined) killRest(child, this.#command.ownDirectory, before);
+      // Most commands leave nothing.
+      if (group === undefined || group.isEmpty) {
+        end();
+        return;
+      }
+      group.kill();
+      this.#whenEmpty(group, end);
     });
     const timeLimit = setTimeout(
       () => {
@@ -131,10 +137,10 @@ export class RunningCommand {
   }
 
   /** Killed processes take a moment to go, and may write until then. */
-  #whenGroupIsEmpty(then: () => void): void {
+  #whenEmpty(group: ControlGroup, then: () => void): void {
     const endedAt = performance.now();
     const look = (): void => {
-      if (this.#group === undefined || this.#group.isEmpty) then();
+      if (group.isEmpty) then();
       else if (performance.now() - endedAt < KILL_GRACE_MS) setTimeout(look, GROUP_CHECK_INTERVAL_MS);
       else this.#finish(() => `processes of the command are still there ${KILL_GRACE_MS / 1000} s after it ended`);
     };
@@ -144,12 +150,14 @@ export class RunningCommand {
   #endWith(exitCode: number): CommandEnd {
     const endedAtMs = Date.now();
     const durationMs = performance.now() - this.#startedAt;
-    const tooLong = this.#stdio.tooLong();
+    let sizes = this.#stdio.sizes();
+    const tooLong = this.#stdio.tooLong(sizes);
     if (tooLong !== undefined) {
       this.#stdio.cut();
       this.#stdio.notice(
         `${tooLong} is longer than ${this.#command.maxStdioBytes} bytes: killed, and the rest cut off`,
       );
+      sizes = this.#stdio.sizes();
     }
     const { memoryBytes = 0 } = this.#command.resources ?? {};
     if (exitCode !== 0 && this.#group?.ranOutOfMemory === true) {
@@ -157,6 +165,7 @@ export class RunningCommand {
         `killed: it wanted more memory than the ${memoryBytes / 1024} KiB that its action asks for by the platform ` +
           `property memory_kb: ask for more, as with exec_properties = {"memory_kb": "${(2 * memoryBytes) / 1024}"}`,
       );
+      sizes = this.#stdio.sizes();
     }
     return {
       exitCode: tooLong === undefined || this.#timedOut ? exitCode : EXIT_FILE_TOO_LARGE,
@@ -164,7 +173,7 @@ export class RunningCommand {
       startedAtMs: this.#startedAtMs,
       endedAtMs,
       durationMs,
-      ...this.#stdio.sizes(),
+      ...sizes,
     };
   }
 
@@ -186,7 +195,7 @@ export class RunningCommand {
     try {
       end = describe();
       // Before anyone is told: the files may be removed from then on.
-      this.#stdio.close();
+      this.#stdio.close(typeof end === "string" ? undefined : end);
       this.#group?.remove();
     } catch (error) {
       this.#events.onFailure(commandFailure(error));

@@ -1,5 +1,7 @@
 import { appendFileSync, closeSync, fstatSync, ftruncateSync, openSync, unlinkSync } from "node:fs";
-import type { CommandRun } from "./messages.ts";
+import type { CommandEnd, CommandRun } from "./messages.ts";
+
+type Sizes = Pick<CommandEnd, "stdoutBytes" | "stderrBytes">;
 
 /**
  * The files that a command's output streams go to directly: their bytes never pass through this process, and a
@@ -23,14 +25,13 @@ export class StdioFiles {
     }
   }
 
-  sizes(): { readonly stdoutBytes: number; readonly stderrBytes: number } {
+  sizes(): Sizes {
     return { stdoutBytes: fstatSync(this.stdout).size, stderrBytes: fstatSync(this.stderr).size };
   }
 
   /** The name of a stream that is longer than it may be. */
-  tooLong(): "stdout" | "stderr" | undefined {
+  tooLong({ stdoutBytes, stderrBytes } = this.sizes()): "stdout" | "stderr" | undefined {
     const { maxStdioBytes } = this.#command;
-    const { stdoutBytes, stderrBytes } = this.sizes();
     if (stdoutBytes > maxStdioBytes) return "stdout";
     return stderrBytes > maxStdioBytes ? "stderr" : undefined;
   }
@@ -48,9 +49,8 @@ export class StdioFiles {
     appendFileSync(this.stderr, `remex: ${this.#command.arguments[0] ?? ""}: ${text}\n`);
   }
 
-  /** Closes both, and removes one that is empty: most are, and nobody has to look at them then. */
-  close(): void {
-    const { stdoutBytes, stderrBytes } = this.sizes();
+  /** Closes both, and removes one that is empty by `sizes`: most are, and nobody has to look at them then. */
+  close({ stdoutBytes, stderrBytes } = this.sizes()): void {
     closeSync(this.stdout);
     closeSync(this.stderr);
     if (stdoutBytes === 0) unlinkSync(this.#command.stdoutPath);
