@@ -106,7 +106,7 @@ export class LargeWrite {
         } else if (!broken) {
           this.#failures++;
         }
-        if (this.#tail.from(committed) === undefined || this.#failures > this.#context.limits.uploadAttempts) {
+        if (!this.#tail.reaches(committed) || this.#failures > this.#context.limits.uploadAttempts) {
           return broken ? end.answer : this.#stuckAnswer(committed);
         }
         this.#tail.dropBefore(committed);
@@ -132,9 +132,9 @@ export class LargeWrite {
       );
 
     const cutOffset = lastOffset(offset, limits.maxRequestBytes);
-    const again = this.#tail.from(offset) ?? [];
     for (let at = offset; !request.answered;) {
-      const data = again.shift();
+      // What is sent again, unless it is new.
+      const data = this.#tail.copyFrom(at);
       const piece =
         data === undefined ? await this.#pull(request) : { ...CONTINUED, offset: BigInt(at), data, endsMessage: true };
       if (piece === undefined) break;
