@@ -1,5 +1,4 @@
-import { mkdirSync } from "node:fs";
-import { symlink } from "node:fs/promises";
+import { mkdir, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { digestKey } from "../../src/digest/digest.ts";
@@ -21,11 +20,8 @@ export interface MaterializeOptions {
 
 const CALLS_AT_ONCE = 32;
 
-/**
- * After so many the rest of the agent has its turn, a few milliseconds later. Directories and links are made synchronously,
- * which costs a fraction of the CPU.
- */
-const NODES_IN_A_TURN = 250;
+/** After so many the rest of the agent has its turn, a few milliseconds later. */
+const LINKS_IN_A_TURN = 250;
 
 /** Something at one of the places where the tree has it, by its path from the root, `/` between the segments. */
 interface Placed<Node> {
@@ -47,9 +43,9 @@ export async function materializeTree(
   signal: AbortSignal,
   { present = new Set(), laidOut }: MaterializeOptions = {},
 ): Promise<void> {
-  mkdirSync(dirname(root), { recursive: true });
+  await mkdir(dirname(root), { recursive: true });
   if (laidOut !== undefined && (await laidOut.place(tree.rootKey, tree, root))) return;
-  mkdirSync(root, { recursive: true });
+  await mkdir(root, { recursive: true });
   const files: Placed<InputFile>[] = [];
   const symlinks: Placed<InputSymlink>[] = [];
   const absent = <Node>(nodes: Placed<Node>[]): Placed<Node>[] =>
@@ -72,11 +68,7 @@ export async function materializeTree(
           toMake.push(child);
       }
     }
-    await inTurns(toMake, signal, ({ path }) => {
-      explaining(path, () => {
-        mkdirSync(`${root}/${path}`);
-      });
-    });
+    await placeAll(root, toMake, signal, (destination) => mkdir(destination));
     level = [...below, ...toMake];
   }
   await placeAll(root, symlinks, signal, (destination, { target }) => symlink(target, destination));
@@ -96,28 +88,17 @@ async function linkAll(
   signal: AbortSignal,
 ): Promise<Placed<InputFile>[]> {
   const unlinked: Placed<InputFile>[] = [];
-  await inTurns(files, signal, (file) => {
+  for (const [index, file] of files.entries()) {
     const { path, node } = file;
     const isLinked =
       node.digest.sizeBytes > 0 && explaining(path, () => linkFile(cache.pathOf(node), `${root}/${path}`));
     if (!isLinked) unlinked.push(file);
-  });
-  return unlinked;
-}
-
-/** Places nodes one after another, in the order that they are in. */
-async function inTurns<Node>(
-  nodes: readonly Placed<Node>[],
-  signal: AbortSignal,
-  place: (node: Placed<Node>) => void,
-): Promise<void> {
-  for (const [index, node] of nodes.entries()) {
-    place(node);
-    if (index % NODES_IN_A_TURN === NODES_IN_A_TURN - 1) {
+    if (index % LINKS_IN_A_TURN === LINKS_IN_A_TURN - 1) {
       await turn();
       signal.throwIfAborted();
     }
   }
+  return unlinked;
 }
 
 async function placeAll<Node>(
