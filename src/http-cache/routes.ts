@@ -2,8 +2,9 @@ import { Hono } from "hono";
 import { authorizedInstance, callerOf } from "../access/authorized-instance.ts";
 import type { Caller } from "../access/caller.ts";
 import type { Right } from "../access/roles.ts";
-import { type CountBytes, RequestBody } from "../connect/request-body.ts";
+import { CHUNK_BYTES, type CountBytes, RequestBody } from "../connect/request-body.ts";
 import type { Env } from "../env.ts";
+import { openCallOf } from "../memory/open-calls.ts";
 import { refusalResponse } from "../errors/refusal-response.ts";
 import { reportedError } from "../errors/unexpected.ts";
 import { chargeUpload } from "../quota/charge.ts";
@@ -95,6 +96,8 @@ async function answer(
   callerName: string,
   count: CountBytes,
 ): Promise<Response> {
+  // A request without a length is refused, or has no body.
+  const release = await openCallOf(Math.min(announcedLength(request) ?? 0, CHUNK_BYTES), callerName);
   const body = new RequestBody(request, count);
   try {
     switch (request.method) {
@@ -120,6 +123,7 @@ async function answer(
   } finally {
     // A client that is still sending would take an answer for a broken connection.
     await body.drain();
+    release();
   }
 }
 

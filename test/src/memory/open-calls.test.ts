@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import { Code } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { CONNECTION_PER_CALL } from "../../connection-per-call.ts";
 import { ExecutionStream } from "../../durable-objects/instance/execution-stream.ts";
 import { clientsOf, execute, instanceConfig } from "../../durable-objects/instance/instance-fixture.ts";
@@ -60,29 +60,36 @@ test("a caller who waits for too many actions is told so, and others go on", asy
   await agent.close();
 });
 
-test("a caller who leaves too many calls unfinished is told so, and others go on", async () => {
+describe("a caller who leaves too many requests unfinished is told so, and others go on", () => {
   const unfinished = 10;
-  await fetch(`${worker.url}/fill/calls/${MOST_CALLS - unfinished}`);
   const ask = (clients: Clients) => clients.capabilities.getCapabilities({ instanceName: "main" });
-  const sent = await Promise.all(
-    Array.from({ length: unfinished }, async () => {
-      const call = request(`${worker.url}/google.bytestream.ByteStream/Write`, {
-        method: "POST",
-        agent: false,
-        headers: { "content-type": "application/grpc-web+proto" },
-      });
-      // It is destroyed, and that is meant.
-      call.on("error", () => undefined);
-      call.write(Buffer.alloc(3));
-      await once(call, "socket");
-      return call;
-    }),
-  );
-  const refusal = await vi.waitFor(() => refusalOf(ask(anonymous)), 20_000);
-  expect(refusal.code).toBe(Code.ResourceExhausted);
-  expect(refusal.message).toContain("too many calls are open here at once");
-  await ask(other);
 
-  for (const call of sent) call.destroy();
-  await vi.waitFor(() => ask(anonymous), 20_000);
+  beforeAll(async () => {
+    await fetch(`${worker.url}/fill/calls/${MOST_CALLS - unfinished}`);
+  });
+
+  const write = { method: "POST", headers: { "content-type": "application/grpc-web+proto" } };
+  const put = { method: "PUT", headers: { "content-length": "100" } };
+  test.each([
+    ["calls", "/google.bytestream.ByteStream/Write", write],
+    ["uploads by HTTP", `/main/cas/${"0".repeat(64)}`, put],
+  ])("%s", async (_, path, options) => {
+    const sent = await Promise.all(
+      Array.from({ length: unfinished }, async () => {
+        const begun = request(`${worker.url}${path}`, { ...options, agent: false });
+        // It is destroyed, and that is meant.
+        begun.on("error", () => undefined);
+        begun.write(Buffer.alloc(3));
+        await once(begun, "socket");
+        return begun;
+      }),
+    );
+    const refusal = await vi.waitFor(() => refusalOf(ask(anonymous)), 20_000);
+    expect(refusal.code).toBe(Code.ResourceExhausted);
+    expect(refusal.message).toContain("too many calls are open here at once");
+    await ask(other);
+
+    for (const begun of sent) begun.destroy();
+    await vi.waitFor(() => ask(anonymous), 20_000);
+  });
 });
