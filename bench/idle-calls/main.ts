@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Command, Option } from "commander";
-import { LOCAL_WORKER } from "../../cli/local-worker.ts";
 import { parsePositiveInteger } from "../../cli/options.ts";
 import {
   ExecuteRequestSchema,
@@ -25,8 +24,7 @@ import { type Caller, encode } from "../calls/caller.ts";
 import { createConnectCaller } from "../calls/connect-caller.ts";
 import { prepareActions } from "../fixtures/actions.ts";
 import { BlobSource } from "../fixtures/blobs.ts";
-import { HeldMemoryMeter } from "../isolate-memory/held-memory.ts";
-import { startWorkerd } from "../remex/workerd.ts";
+import { startInspectedWorker } from "../isolate-memory/inspected-worker.ts";
 
 const INSTANCE = "main";
 const MIB = 1 << 20;
@@ -58,15 +56,8 @@ try {
 }
 
 async function run(): Promise<void> {
-  const { bindings, durableObjects, r2Buckets } = LOCAL_WORKER;
-  const worker = await startWorkerd({
-    script: join(import.meta.dirname, "worker.js"),
-    dataDirectory: directory,
-    worker: { bindings: { ...bindings, REMEX_CONFIG: CONFIG }, durableObjects, r2Buckets },
-    inspected: true,
-  });
-  if (worker.inspectorUrl === undefined) throw new Error("a workerd that is inspected has an inspector");
-  const meter = await HeldMemoryMeter.connect(worker.inspectorUrl, worker.url);
+  const worker = await startInspectedWorker(directory, CONFIG);
+  const { meter } = worker;
   const caller = createConnectCaller(worker.url, DEADLINE_MS);
   try {
     const restBytes = await meter.held();
@@ -100,7 +91,6 @@ async function run(): Promise<void> {
     );
   } finally {
     caller.close();
-    meter.close();
     await worker.stop();
   }
 }

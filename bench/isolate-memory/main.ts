@@ -7,14 +7,13 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Command, Option } from "commander";
-import { LOCAL_WORKER } from "../../cli/local-worker.ts";
 import { parsePositiveInteger } from "../../cli/options.ts";
 import { createConnectCaller } from "../calls/connect-caller.ts";
 import { BlobSource, type StreamedBlob } from "../fixtures/blobs.ts";
 import { readStream, writeStream } from "../fixtures/upload.ts";
 import { Pace } from "../load/pace.ts";
-import { startWorkerd } from "../remex/workerd.ts";
-import { HeldMemoryMeter } from "./held-memory.ts";
+import type { HeldMemoryMeter } from "./held-memory.ts";
+import { startInspectedWorker } from "./inspected-worker.ts";
 
 const MIB = 1 << 20;
 const DEADLINE_MS = 30 * 60_000;
@@ -47,15 +46,8 @@ try {
 }
 
 async function run(): Promise<void> {
-  const { bindings, durableObjects, r2Buckets } = LOCAL_WORKER;
-  const worker = await startWorkerd({
-    script: join(import.meta.dirname, "worker.js"),
-    dataDirectory: directory,
-    worker: { bindings, durableObjects, r2Buckets },
-    inspected: true,
-  });
-  if (worker.inspectorUrl === undefined) throw new Error("a workerd that is inspected has an inspector");
-  const meter = await HeldMemoryMeter.connect(worker.inspectorUrl, worker.url);
+  const worker = await startInspectedWorker(directory);
+  const { meter } = worker;
   const pace = new Pace(mebibytesPerSecond * MIB);
   const caller = createConnectCaller(worker.url, DEADLINE_MS, pace);
   try {
@@ -65,7 +57,6 @@ async function run(): Promise<void> {
     await measure(meter, "read", blobs, (blob) => readStream(caller, "main", blob));
   } finally {
     caller.close();
-    meter.close();
     await worker.stop();
   }
 }

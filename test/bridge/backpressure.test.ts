@@ -70,16 +70,25 @@ test("a client that doesn't read holds the endpoint back", async () => {
   expect(trailers["grpc-status"]).toBe("0");
 });
 
-test("an endpoint that doesn't read holds the client back", async () => {
-  const read = Promise.withResolvers<undefined>();
+/** An endpoint that reads nothing of a request until it is told to. */
+async function startStandingEndpoint() {
+  const reading = Promise.withResolvers<undefined>();
   let receivedBytes = 0;
-  const endpoint = await startRawEndpoint((request, response) => {
-    void read.promise.then(() => {
+  const url = await startRawEndpoint((request, response) => {
+    void reading.promise.then(() => {
       request.on("data", (chunk: Buffer) => (receivedBytes += chunk.length));
     });
     request.once("end", () => response.writeHead(200, GRPC_WEB).end(OK_TRAILERS));
   });
-  const session = connect((await startTestBridge(endpoint)).port);
+  const read = (): void => {
+    reading.resolve(undefined);
+  };
+  return { url, read, receivedBytes: () => receivedBytes };
+}
+
+test("an endpoint that doesn't read holds the client back", async () => {
+  const endpoint = await startStandingEndpoint();
+  const session = connect((await startTestBridge(endpoint.url)).port);
   const stream = open(session, { ":path": pathOf(ByteStream.method.write) });
   const source = new Source();
   source.feed(stream, FRAME);
@@ -87,22 +96,15 @@ test("an endpoint that doesn't read holds the client back", async () => {
   expect(source.sentBytes).toBeGreaterThan(0);
   expect(source.sentBytes).toBeLessThan(IN_FLIGHT_BYTES);
 
-  read.resolve(undefined);
+  endpoint.read();
   const { trailers } = await endingOf(stream);
   expect(trailers["grpc-status"]).toBe("0");
-  expect(receivedBytes).toBe(TOTAL_BYTES + FRAME.length);
+  expect(endpoint.receivedBytes()).toBe(TOTAL_BYTES + FRAME.length);
 });
 
 test("an endpoint that doesn't read holds back a large upload, which goes on in other messages", async () => {
-  const read = Promise.withResolvers<undefined>();
-  let receivedBytes = 0;
-  const endpoint = await startRawEndpoint((request, response) => {
-    void read.promise.then(() => {
-      request.on("data", (chunk: Buffer) => (receivedBytes += chunk.length));
-    });
-    request.once("end", () => response.writeHead(200, GRPC_WEB).end(OK_TRAILERS));
-  });
-  const bridge = await startTestBridge(endpoint, { maxRequestBytes: 10 * TOTAL_BYTES });
+  const endpoint = await startStandingEndpoint();
+  const bridge = await startTestBridge(endpoint.url, { maxRequestBytes: 10 * TOTAL_BYTES });
   const stream = open(connect(bridge.port), { ":path": pathOf(ByteStream.method.write) });
   let offset = 0;
   const source = new Source(() => {
@@ -115,9 +117,9 @@ test("an endpoint that doesn't read holds back a large upload, which goes on in 
   expect(source.sentBytes).toBeGreaterThan(0);
   expect(source.sentBytes).toBeLessThan(IN_FLIGHT_BYTES);
 
-  read.resolve(undefined);
+  endpoint.read();
   await endingOf(stream);
-  expect(receivedBytes).toBeGreaterThan(TOTAL_BYTES);
+  expect(endpoint.receivedBytes()).toBeGreaterThan(TOTAL_BYTES);
 });
 
 /** Smaller than what Node's streams hold by themselves. */

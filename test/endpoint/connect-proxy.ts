@@ -1,7 +1,6 @@
-import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { onTestFinished, vi } from "vitest";
-import { Tunnels } from "./tunnels.ts";
+import { portOf, Tunnels } from "./tunnels.ts";
 
 /** A name that no name server knows: what reaches it went through the proxy. */
 export const PROXIED_HOST = "endpoint.test";
@@ -38,19 +37,12 @@ export class ConnectProxy {
 
   static async start(): Promise<ConnectProxy> {
     const proxy = new ConnectProxy();
-    proxy.#server.listen(0, "127.0.0.1");
-    await once(proxy.#server, "listening");
-    onTestFinished(() => {
-      proxy.cut();
-      proxy.#server.close();
-    });
+    await proxy.#tunnels.serve(proxy.#server);
     return proxy;
   }
 
   get url(): string {
-    const address = this.#server.address();
-    if (address === null || typeof address === "string") throw new Error("not listening on a port");
-    return `http://127.0.0.1:${address.port}`;
+    return `http://127.0.0.1:${portOf(this.#server)}`;
   }
 
   /** Ends every tunnel. */

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { onTestFinished } from "vitest";
-import { Tunnels } from "./tunnels.ts";
+import { portOf, Tunnels } from "./tunnels.ts";
 
 const IPV4 = 1;
 const IPV6 = 4;
@@ -29,20 +28,13 @@ export class SocksProxy {
 
   static async start(): Promise<SocksProxy> {
     const proxy = new SocksProxy();
-    proxy.#server.listen(0, "127.0.0.1");
-    await once(proxy.#server, "listening");
-    onTestFinished(() => {
-      proxy.cut();
-      proxy.#server.close();
-    });
+    await proxy.#tunnels.serve(proxy.#server);
     return proxy;
   }
 
   /** With the name looked up by the proxy. */
   get url(): string {
-    const address = this.#server.address();
-    if (address === null || typeof address === "string") throw new Error("not listening on a port");
-    return `socks5h://127.0.0.1:${address.port}`;
+    return `socks5h://127.0.0.1:${portOf(this.#server)}`;
   }
 
   /** Ends every tunnel. */
