@@ -156,22 +156,22 @@ export class CacheShard extends DurableObject<Env> {
   findMissing({ shard, batches, columns = [], touchIntervalMs }: FindMissingRequest): ShardReply<number[][]> {
     const nowMs = Date.now();
     const asked = [...batches.map(askedByJson), ...columns.map(askedByColumns)];
-    return this.#serve(shard, (sql) => asked.map((digests) => findMissing(sql, digests, nowMs, touchIntervalMs)));
+    return this.#answer(shard, (sql) => asked.map((digests) => findMissing(sql, digests, nowMs, touchIntervalMs)));
   }
 
   /** Where each of the digests is, or undefined, in order. */
   lookUp({ shard, digests, touchIntervalMs }: LookUpRequest): ShardReply<(BlobEntry | undefined)[]> {
-    return this.#serve(shard, (sql) => lookUp(sql, digests, Date.now(), touchIntervalMs));
+    return this.#answer(shard, (sql) => lookUp(sql, digests, Date.now(), touchIntervalMs));
   }
 
   /** The size of the stored blob with a hash, or null. */
   findByHash({ shard, digestFunction, hash, touchIntervalMs }: FindByHashRequest): ShardReply<number | null> {
-    return this.#serve(shard, (sql) => findByHash(sql, digestFunction, hash, Date.now(), touchIntervalMs) ?? null);
+    return this.#answer(shard, (sql) => findByHash(sql, digestFunction, hash, Date.now(), touchIntervalMs) ?? null);
   }
 
   insertInline({ shard, batches, touchIntervalMs }: InsertInlineRequest): ShardReply<null> {
     const nowMs = Date.now();
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       for (const { digests, bytes } of batches) {
         this.#totals.add(insertInline(sql, digests, bytes, nowMs, touchIntervalMs));
       }
@@ -191,7 +191,7 @@ export class CacheShard extends DurableObject<Env> {
     upload,
   }: InsertObjectRequest): ShardReply<InsertObjectOutcome> {
     const nowMs = Date.now();
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       if (isObjectIndexed(sql, digest, uploadId)) return true;
       if (touchOne(sql, digest, nowMs, touchIntervalMs)) {
         if (upload !== undefined) forgetUpload(sql, upload, uploadId);
@@ -211,7 +211,7 @@ export class CacheShard extends DurableObject<Env> {
   }
 
   forgetObject({ shard, digest, uploadId }: ForgetObjectRequest): ShardReply<null> {
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       if (!isObjectIndexed(sql, digest, uploadId)) return null;
       this.#totals.add(removeBlobs(sql, this.#deletions, [digest], Date.now() + DELETION_GRACE_MS));
       return null;
@@ -220,13 +220,13 @@ export class CacheShard extends DurableObject<Env> {
 
   /** What the index says of R2 objects, in the order of their hashes. */
   objectRows({ shard, digestFunction, afterHash, limit }: ObjectRowsRequest): ShardReply<ObjectRow[]> {
-    return this.#serve(shard, (sql) => objectRows(sql, digestFunction, afterHash, limit));
+    return this.#answer(shard, (sql) => objectRows(sql, digestFunction, afterHash, limit));
   }
 
   /** The positions of those objects to which nothing refers. They are put on the list of deletions. */
   condemnObjects({ shard, objects, dryRun }: CondemnObjectsRequest): ShardReply<number[]> {
     const dueMs = Date.now() + DELETION_GRACE_MS;
-    return this.#serve(shard, (sql) =>
+    return this.#change(shard, (sql) =>
       objects.flatMap(({ digest, uploadId }, position) =>
         condemnObject(sql, this.#deletions, digest, uploadId, dueMs, !dryRun) ? [position] : [],
       ),
@@ -235,7 +235,7 @@ export class CacheShard extends DurableObject<Env> {
 
   /** Counts what the shard holds anew. An earlier version that ran for a while may have changed it, and not its totals. */
   recount({ shard }: ShardRequest): ShardReply<null> {
-    return this.#serve(shard, () => {
+    return this.#change(shard, () => {
       this.#totals.recount();
       return null;
     });
@@ -248,7 +248,7 @@ export class CacheShard extends DurableObject<Env> {
     touchIntervalMs,
     invocationId,
   }: GetActionResultRequest): ShardReply<Uint8Array | null> {
-    return this.#serve(shard, (sql) => {
+    return this.#answer(shard, (sql) => {
       const bytes = getActionResult(sql, key, Date.now(), touchIntervalMs);
       this.#lookups.count(key.instance, bytes !== undefined, invocationId);
       this.#savedCounters.changed();
@@ -258,11 +258,11 @@ export class CacheShard extends DurableObject<Env> {
 
   /** How many look-ups of an instance's action results found one, and how many didn't. */
   actionResultLookups({ shard, instance, invocationId }: ActionResultLookupsRequest): ShardReply<LookupCounts> {
-    return this.#serve(shard, () => this.#lookups.of(instance, invocationId));
+    return this.#answer(shard, () => this.#lookups.of(instance, invocationId));
   }
 
   standing({ shard }: ShardRequest): ShardReply<ShardStanding> {
-    return this.#serve(shard, () => ({
+    return this.#answer(shard, () => ({
       amounts: this.#totals.now,
       counts: this.#upkeepCounters.snapshot(),
       deletions: this.#deletions.count,
@@ -272,22 +272,22 @@ export class CacheShard extends DurableObject<Env> {
 
   /** The store's layout. Shard 0 is the one that surely knows. */
   layout({ shard }: ShardRequest): ShardReply<Layout> {
-    return this.#serve(shard, () => this.#identity.recorded?.layout ?? newLayout(shard.count));
+    return this.#answer(shard, () => this.#identity.recorded?.layout ?? newLayout(shard.count));
   }
 
   /** Begins a change of the number of shards; to be asked of shard 0. If another is under way, the answer is its layout. */
   reshard({ shard, count }: ReshardRequest): ShardReply<Layout> {
-    return this.#serve(shard, () => this.#identity.beginChange(count));
+    return this.#change(shard, () => this.#identity.beginChange(count));
   }
 
   /** Whether the shard has nothing any more that belongs elsewhere by the caller's layout, of which it hears by this. */
   hasMoved({ shard }: ShardRequest): ShardReply<boolean> {
-    return this.#serve(shard, () => this.#hasMoved());
+    return this.#answer(shard, () => this.#hasMoved());
   }
 
   /** Takes what belongs here from another shard. Called again, it changes nothing. */
   receive({ shard, blobs, actionResults, uploads }: ReceiveRequest): ShardReply<Received> {
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       const surplus: string[] = [];
       for (const blob of blobs) {
         const received = receiveBlob(sql, this.#deletions, blob);
@@ -304,26 +304,26 @@ export class CacheShard extends DurableObject<Env> {
   }
 
   putActionResult({ shard, ...put }: PutActionResultRequest): ShardReply<null> {
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       this.#totals.add(putActionResult(sql, put, Date.now()));
       return null;
     });
   }
 
   removeActionResult({ shard, key, bytes }: RemoveActionResultRequest): ShardReply<null> {
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       this.#totals.add(removeActionResult(sql, key, bytes));
       return null;
     });
   }
 
   findUpload({ shard, key }: UploadRequest): ShardReply<{ session: UploadSession; parts: UploadPart[] } | null> {
-    return this.#serve(shard, (sql) => findUpload(sql, key) ?? null);
+    return this.#answer(shard, (sql) => findUpload(sql, key) ?? null);
   }
 
   beginUpload({ shard, key, session }: BeginUploadRequest): ShardReply<null> {
     const nowMs = Date.now();
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       beginUpload(sql, this.#deletions, key, session, nowMs);
       this.#abandonedUploads.began(nowMs);
       return null;
@@ -332,11 +332,11 @@ export class CacheShard extends DurableObject<Env> {
 
   /** False if the upload is not the present one under its key. */
   recordPart({ shard, key, uploadId, part }: RecordPartRequest): ShardReply<boolean> {
-    return this.#serve(shard, (sql) => recordPart(sql, key, uploadId, part, Date.now()));
+    return this.#change(shard, (sql) => recordPart(sql, key, uploadId, part, Date.now()));
   }
 
   endUpload({ shard, key, uploadId }: EndUploadRequest): ShardReply<null> {
-    return this.#serve(shard, (sql) => {
+    return this.#change(shard, (sql) => {
       const session = findUpload(sql, key)?.session;
       if (session?.uploadId === uploadId) discardUpload(sql, this.#deletions, key, session, Date.now());
       return null;
@@ -358,12 +358,17 @@ export class CacheShard extends DurableObject<Env> {
     throw new Error(`shard ${index} goes by a later layout than epoch ${layout.epoch}`);
   }
 
-  #serve<T>(shard: ShardIdentity, method: (sql: SqlStorage) => T): ShardReply<T> {
+  /** What only reads, or marks by one statement what it read as used, can't be left half done: it needs no transaction. */
+  #answer<T>(shard: ShardIdentity, read: (sql: SqlStorage) => T): ShardReply<T> {
     const refusal = this.#identity.admit(shard);
     if (refusal !== undefined) return { ok: false, ...refusal };
-    const value = this.#totals.transaction(() => method(this.ctx.storage.sql));
+    const value = read(this.ctx.storage.sql);
     this.#alarm.set(this.#upkeep.dueMs());
     return { ok: true, value };
+  }
+
+  #change<T>(shard: ShardIdentity, change: (sql: SqlStorage) => T): ShardReply<T> {
+    return this.#answer(shard, (sql) => this.#totals.transaction(() => change(sql)));
   }
 
   /** The name of the store that this is a shard of. The object may not have one in an alarm. */
