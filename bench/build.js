@@ -11,6 +11,7 @@ await Promise.all([
     ...shared,
     entryPoints: {
       bench: "bench/bench.ts",
+      "bare-dispatch": "bench/baselines/bare-dispatch-process.ts",
       "big-blob": "bench/big-blob/main.ts",
       "idle-calls": "bench/idle-calls/main.ts",
       "isolate-memory": "bench/isolate-memory/main.ts",
@@ -29,6 +30,7 @@ await Promise.all([
       worker: "src/worker.ts",
       "counted-worker": "bench/workers/counted-worker.ts",
       "raw-r2-worker": "bench/workers/raw-r2-worker.ts",
+      "bare-dispatch-worker": "bench/workers/bare-dispatch-worker.ts",
       "bare-query-worker": "bench/workers/bare-query-worker.ts",
     },
     platform: "neutral",

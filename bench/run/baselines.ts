@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { bareDispatch } from "../baselines/bare-dispatch.ts";
 import { bareQuery } from "../baselines/bare-query.ts";
 import type { Baseline } from "../baselines/baseline.ts";
 import { localCopy } from "../baselines/local-copy.ts";
@@ -41,6 +42,8 @@ export class Baselines {
     switch (name) {
       case "local spawn":
         return localSpawn(bundles, slots);
+      case "bare dispatch":
+        return bareDispatch(bundles, data, slots);
       case "local copy-and-run":
         return localCopy(bundles, data, slots);
       case "raw R2 put":

@@ -16,7 +16,7 @@ export function executeNoop(scale: Scale, slots: number): Scenario {
     concurrency: 2 * slots,
     operations: scale.operations(600),
     needs: ["execution"],
-    baselines: ["local spawn"],
+    baselines: ["local spawn", "bare dispatch"],
     async prepare(target) {
       const makeActions = await prepareActions(target, NOOP);
       const toolInvocationId = randomUUID();

@@ -10,7 +10,7 @@ import type { LoopResult, Operation } from "../load/closed-loop.ts";
 export type Need = "execution" | "action cache updates";
 
 /** The physical limit that a scenario is held against. */
-export type BaselineName = "local spawn" | "local copy-and-run" | RawR2Name | "bare query";
+export type BaselineName = "local spawn" | "bare dispatch" | "local copy-and-run" | RawR2Name | "bare query";
 
 /** What a bare Worker does with R2: with an object as one, or with one in parts of the size that Remex would give them. */
 export type RawR2Name = "raw R2 put" | "raw R2 multipart put" | "raw R2 get" | "raw R2 multipart get";

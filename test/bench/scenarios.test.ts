@@ -116,7 +116,7 @@ describe("the bench at its tiny scale, on the Remex that it starts", () => {
     const baselines = report.scenarios.map(({ name, baselines }) => [name, baselines.map((each) => each.name)]);
 
     expect(Object.fromEntries(baselines)).toMatchObject({
-      "execute-noop": ["local spawn"],
+      "execute-noop": ["local spawn", "bare dispatch"],
       "execute-io": ["local copy-and-run"],
       "findmissing-10000": ["bare query"],
       "ac-hit": [],

@@ -87,7 +87,7 @@ test("the tables hold each figure against its limit, and say which goals are rea
   expect(lineOf(text, "findmissing-10000 bare")).toBe("findmissing-10000 bare query ms p50 20 8 2.5x");
   expect(lineOf(text, "stream-write-1GiB raw")).toBe("stream-write-1GiB raw R2 put MiB/s 512 1024 50%");
   expect(lineOf(text, "execute-noop 1.5")).toBe("execute-noop 1.5 4.25");
-  expect(lineOf(text, "execute-noop: share")).toBe("execute-noop: share of local spawn ≥ 25% 50% reached");
+  expect(lineOf(text, "execute-noop: share")).toBe("execute-noop: share of local spawn ≥ 50% 50% reached");
   expect(lineOf(text, "ac-hit: a second")).toBe("ac-hit: a second ≥ 1000 900 MISSED");
   expect(lineOf(text, "findmissing-10000: times")).toBe("findmissing-10000: times the bare query ≤ 2 2.5 MISSED");
   expect(lineOf(text, "stream-write-1GiB raw R2 m")).toBe("stream-write-1GiB raw R2 multipart put MiB/s 512 768 66.7%");
