@@ -8,7 +8,7 @@ import type { BlobStore } from "../blob-store/blob-store.ts";
 import { discard } from "../blob-store/discard.ts";
 import { openBlobStore } from "../blob-store/open-blob-store.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
-import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import { openCacheShards } from "../cache-shards/cache-shards.ts";
 import type { ConfiguredInstance } from "../config/config.ts";
 import { digestKey, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
@@ -65,7 +65,7 @@ class CompleteActionCache implements ActionCache {
   }
 
   async get(actionDigest: Digest, wanted = NOTHING_INLINE, invocationId?: string): Promise<ActionResult | undefined> {
-    const bytes = await this.#shards.getActionResult(this.#instance, actionDigest, invocationId);
+    const bytes = await this.#shards.actionResults.get(this.#instance, actionDigest, invocationId);
     if (bytes === undefined) return undefined;
     try {
       const result = parseMessage(ActionResultSchema, bytes, "what is stored");
@@ -86,7 +86,7 @@ class CompleteActionCache implements ActionCache {
     }
     // Only this one: a better one may have come meanwhile.
     await discard("an action result that can't be used", () =>
-      this.#shards.removeActionResult(this.#instance, actionDigest, bytes),
+      this.#shards.actionResults.remove(this.#instance, actionDigest, bytes),
     );
     return undefined;
   }
@@ -101,10 +101,10 @@ class CompleteActionCache implements ActionCache {
         Code.ResourceExhausted,
       );
     }
-    await this.#shards.putActionResult(this.#instance, actionDigest, bytes, priority);
+    await this.#shards.actionResults.put(this.#instance, actionDigest, bytes, priority);
   }
 
   async remove(actionDigest: Digest): Promise<void> {
-    await this.#shards.removeActionResult(this.#instance, actionDigest);
+    await this.#shards.actionResults.remove(this.#instance, actionDigest);
   }
 }

@@ -16,7 +16,7 @@ export async function indexObject(
   uploadId: string,
   upload?: BlobUpload,
 ): Promise<void> {
-  if ((await shards.insertObject(digest, uploadId, upload)) !== "given-up") return;
+  if ((await shards.blobs.insertObject(digest, uploadId, upload)) !== "given-up") return;
   throw unavailableError(
     `the upload of blob ${digestKey(digest)} took too long and was given up; start it again`,
     RETRY_AFTER_MS,

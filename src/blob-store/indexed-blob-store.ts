@@ -49,20 +49,20 @@ export class IndexedBlobStore implements BlobStore {
   }
 
   findMissing(digests: readonly Digest[]): Promise<Digest[]> {
-    return this.#shards.findMissing(digests);
+    return this.#shards.blobs.findMissing(digests);
   }
 
   findMissingColumns(digests: DigestColumns): Promise<Uint8Array> {
-    return this.#shards.findMissingColumns(digests);
+    return this.#shards.blobs.findMissingColumns(digests);
   }
 
   async findByHash(digestFunction: DigestFunction, hash: string): Promise<Digest | undefined> {
-    const sizeBytes = await this.#shards.findByHash(digestFunction, hash);
+    const sizeBytes = await this.#shards.blobs.findByHash(digestFunction, hash);
     return sizeBytes === undefined ? undefined : parseDigest(digestFunction, hash, sizeBytes);
   }
 
   async readBatch(digests: readonly Digest[]): Promise<(Uint8Array | undefined)[]> {
-    const entries = await this.#shards.lookUp(digests);
+    const entries = await this.#shards.blobs.lookUp(digests);
     const found = digests.map((digest, position) => ({ digest, entry: entries[position] }));
     return mapBounded(found, MAX_R2_OPERATIONS, async ({ digest, entry }) => {
       if (entry === undefined) return undefined;
@@ -73,7 +73,7 @@ export class IndexedBlobStore implements BlobStore {
   }
 
   async read(digest: Digest, range?: BlobRange): Promise<ReadableStream<Uint8Array> | undefined> {
-    const [entry] = await this.#shards.lookUp([digest]);
+    const [entry] = await this.#shards.blobs.lookUp([digest]);
     return entry === undefined ? undefined : this.#open(digest, entry, range);
   }
 
@@ -109,7 +109,7 @@ export class IndexedBlobStore implements BlobStore {
       if (offsetBytes !== 0) throw wrongOffsetError(upload, offsetBytes, 0);
       return this.#inlineRows.write(digest, source);
     }
-    const [missing] = await this.#shards.findMissing([digest]);
+    const [missing] = await this.#shards.blobs.findMissing([digest]);
     if (missing === undefined) return digest.sizeBytes;
     if (digest.sizeBytes > SINGLE_PUT_MAX_BYTES) return this.#multipartObjects.write(upload, offsetBytes, source);
     if (offsetBytes !== 0) throw wrongOffsetError(upload, offsetBytes, 0);
@@ -125,7 +125,7 @@ export class IndexedBlobStore implements BlobStore {
   }
 
   async #putMissing(blobs: readonly Blob[]): Promise<(Error | undefined)[]> {
-    const missing = new Set((await this.#shards.findMissing(blobs.map(({ digest }) => digest))).map(digestKey));
+    const missing = new Set((await this.#shards.blobs.findMissing(blobs.map(({ digest }) => digest))).map(digestKey));
     return mapBounded(blobs, MAX_R2_OPERATIONS, async ({ digest, bytes }) => {
       if (!missing.has(digestKey(digest))) return undefined;
       return this.#singleObjects.put(digest, bytes).then(() => undefined, toError);
@@ -142,14 +142,14 @@ export class IndexedBlobStore implements BlobStore {
     const stream = await this.#reads.get(digest, entry.uploadId, range);
     if (stream !== undefined) return stream;
     // Between the two answers the blob was removed, perhaps stored again; or the store has lost it.
-    const [now] = await this.#shards.lookUp([digest]);
+    const [now] = await this.#shards.blobs.lookUp([digest]);
     if (now === undefined) return undefined;
     if ("bytes" in now || now.uploadId !== entry.uploadId) return this.#open(digest, now, range);
     log.error(
       { digest: digestKey(digest), uploadId: entry.uploadId },
       "an indexed object is gone from R2; forgetting it",
     );
-    await this.#shards.forgetObject(digest, entry.uploadId);
+    await this.#shards.blobs.forgetObject(digest, entry.uploadId);
     return undefined;
   }
 }

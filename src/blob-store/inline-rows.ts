@@ -32,6 +32,6 @@ export class InlineRows {
 
   /** Stores blobs that the caller has verified. A verdict for each: undefined, or why it could not be stored. */
   writeBatch(blobs: readonly { digest: Digest; bytes: Uint8Array }[]): Promise<(Error | undefined)[]> {
-    return this.#shards.insertInline(blobs);
+    return this.#shards.blobs.insertInline(blobs);
   }
 }

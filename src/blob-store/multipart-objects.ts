@@ -52,7 +52,7 @@ export class MultipartObjects {
 
   /** How much of an upload that has begun is durable. */
   async committedBytes(upload: BlobUpload): Promise<number> {
-    const found = await this.#shards.findUpload(upload);
+    const found = await this.#shards.uploads.find(upload);
     return found === undefined ? 0 : found.parts.length * found.session.partSizeBytes;
   }
 
@@ -83,13 +83,13 @@ export class MultipartObjects {
     const uploadId = crypto.randomUUID();
     const r2UploadId = await this.#objects.beginMultipart(digest, uploadId);
     const session = { uploadId, r2UploadId, partSizeBytes: partSizeFor(digest.sizeBytes) };
-    await this.#shards.beginUpload(upload, session);
+    await this.#shards.uploads.begin(upload, session);
     const hash = startHash(digest.digestFunction);
     return { upload, session, parts: [], hash, hashedBytes: 0, committedBytes: 0 };
   }
 
   async #takeUp(upload: BlobUpload, offsetBytes: number): Promise<Attempt> {
-    const found = await this.#shards.findUpload(upload);
+    const found = await this.#shards.uploads.find(upload);
     const committedBytes = found === undefined ? 0 : found.parts.length * found.session.partSizeBytes;
     if (found === undefined || committedBytes !== offsetBytes) {
       throw wrongOffsetError(upload, offsetBytes, committedBytes);
@@ -129,7 +129,7 @@ export class MultipartObjects {
     parts.push(part);
     const endBytes = part.partNumber * session.partSizeBytes;
     if (endBytes >= upload.digest.sizeBytes) return;
-    if (!(await this.#shards.recordPart(upload, session.uploadId, part))) {
+    if (!(await this.#shards.uploads.recordPart(upload, session.uploadId, part))) {
       throw new ConnectError(
         `upload ${upload.clientUploadId} of blob ${digestKey(upload.digest)} was started again by another call`,
         Code.Aborted,
@@ -149,7 +149,7 @@ export class MultipartObjects {
     }
     const sentHash = hash.digest("hex");
     if (sentHash !== digest.hash) {
-      await this.#shards.endUpload(upload, uploadId);
+      await this.#shards.uploads.end(upload, uploadId);
       throw hashMismatch(digest, sentHash);
     }
     await this.#objects.completeMultipart(digest, uploadId, r2UploadId, parts);
@@ -159,7 +159,7 @@ export class MultipartObjects {
   async #recover({ upload, session: { uploadId } }: Attempt, cause: NoSuchUploadError): Promise<void> {
     const { digest } = upload;
     if ((await this.#objects.size(digest, uploadId)) === digest.sizeBytes) return this.#verifyObject(upload, uploadId);
-    await this.#shards.endUpload(upload, uploadId);
+    await this.#shards.uploads.end(upload, uploadId);
     throw unavailableError(`the upload of blob ${digestKey(digest)} was lost; start it again`, RETRY_AFTER_MS, cause);
   }
 
@@ -181,7 +181,7 @@ export class MultipartObjects {
     }
     const storedHash = hash.digest("hex");
     if (storedHash === digest.hash) return;
-    await this.#shards.endUpload(upload, uploadId);
+    await this.#shards.uploads.end(upload, uploadId);
     throw hashMismatch(digest, storedHash);
   }
 }

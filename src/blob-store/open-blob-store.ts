@@ -1,4 +1,4 @@
-import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import { openCacheShards } from "../cache-shards/cache-shards.ts";
 import type { ConfiguredInstance } from "../config/config.ts";
 import type { Env } from "../env.ts";
 import type { BlobStore } from "./blob-store.ts";

@@ -4,7 +4,7 @@ import {
   type ChunkingFunction_Value,
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
-import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import { openCacheShards } from "../cache-shards/cache-shards.ts";
 import type { ConfiguredInstance } from "../config/config.ts";
 import { digestFromWire, digestToWire, type Digest } from "../digest/digest.ts";
 import type { Env } from "../env.ts";
@@ -35,7 +35,7 @@ export class ChunkLists {
   }
 
   async get(blob: Digest): Promise<ChunkList | undefined> {
-    const bytes = await this.#shards.getActionResult(LISTS, blob);
+    const bytes = await this.#shards.actionResults.get(LISTS, blob);
     if (bytes === undefined) return undefined;
     const { chunkDigests, chunkingFunction } = parseMessage(SplitBlobResponseSchema, bytes, "a stored list of chunks");
     return {
@@ -48,7 +48,7 @@ export class ChunkLists {
   async put(blob: Digest, { chunks, chunkingFunction }: ChunkList): Promise<void> {
     const list = create(SplitBlobResponseSchema, { chunkDigests: chunks.map(digestToWire), chunkingFunction });
     const bytes = toBinary(SplitBlobResponseSchema, list);
-    if (bytes.length <= MAX_LIST_BYTES) await this.#shards.putActionResult(LISTS, blob, bytes);
+    if (bytes.length <= MAX_LIST_BYTES) await this.#shards.actionResults.put(LISTS, blob, bytes);
   }
 }
 

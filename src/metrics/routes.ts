@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { authorizedInstance, callerOf, refusedEverywhere } from "../access/authorized-instance.ts";
 import { type Caller, mayOn, mayOnAll } from "../access/caller.ts";
-import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import { openCacheShards } from "../cache-shards/cache-shards.ts";
 import { servedConfig } from "../config/served-config.ts";
 import type { Env } from "../env.ts";
 import { instanceNameOf } from "../instance-segment.ts";
@@ -30,7 +30,7 @@ metricsRoutes.get("/metrics", async (c) => {
     unlessAway(
       `the look-ups of ${name}`,
       openCacheShards(c.env, storeName, store)
-        .actionResultLookups(name)
+        .actionResults.lookups(name)
         .then((lookups) => ({ instance: name, lookups })),
     ),
   );
@@ -39,7 +39,7 @@ metricsRoutes.get("/metrics", async (c) => {
     unlessAway(
       `the store ${store}`,
       openCacheShards(c.env, store, config)
-        .standings()
+        .upkeep.standings()
         .then((shards) => ({ store, config, shards })),
     ),
   );

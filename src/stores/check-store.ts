@@ -57,7 +57,7 @@ export async function checkPart(
   { dryRun, partSize, store, uploadedBeforeMs }: CheckOptions,
 ): Promise<CheckedPart> {
   // The index first: an object that is indexed meanwhile is listed; one that goes meanwhile is looked up again.
-  const indexed = await shards.objectRows(digestFunction, afterHash, partSize);
+  const indexed = await shards.upkeep.objectRows(digestFunction, afterHash, partSize);
   const listed = await objects.list(digestFunction, afterHash, partSize);
   // Up to there both have told everything. The last hash of a listing that was cut may have more objects.
   const upToHash = earliest(indexed.upToHash, listed.truncated ? lastButOneHash(listed.objects) : undefined);
@@ -75,7 +75,7 @@ export async function checkPart(
 
   const [missing, unused] = await Promise.all([
     removeMissing(shards, objects, gone, dryRun),
-    shards.condemnObjects(old, dryRun),
+    shards.upkeep.condemnObjects(old, dryRun),
   ]);
   return {
     objects: present.length,
@@ -98,9 +98,9 @@ async function removeMissing(
   const missing = await mapBounded(blobs, MAX_R2_OPERATIONS, async ({ digest, uploadId }) => {
     if ((await objects.size(digest, uploadId)) !== undefined) return [];
     // It may have been evicted since the index was read, and then its object.
-    const [entry] = await shards.lookUp([digest]);
+    const [entry] = await shards.blobs.lookUp([digest]);
     if (entry === undefined || "bytes" in entry || entry.uploadId !== uploadId) return [];
-    if (!dryRun) await shards.forgetObject(digest, uploadId);
+    if (!dryRun) await shards.blobs.forgetObject(digest, uploadId);
     return [digest];
   });
   return missing.flat();

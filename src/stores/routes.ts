@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { R2Objects } from "../blob-store/r2-objects.ts";
 import type { CacheShards } from "../cache-shards/cache-shards.ts";
-import { openCacheShards } from "../cache-shards/open-cache-shards.ts";
+import { openCacheShards } from "../cache-shards/cache-shards.ts";
 import { MAX_SHARDS } from "../config/schema.ts";
 import { digestFunctionByName } from "../digest/digest-function.ts";
 import type { Env } from "../env.ts";
@@ -35,14 +35,14 @@ storeRoutes.post("/v1/stores/:store/check", async (c) => {
     part_size: partSize,
   } = await parsedBody(c.req.raw, checkRequestSchema);
   const shards = openCacheShards(c.env, store, config);
-  const { count, phase } = await shards.layout();
+  const { count, phase } = await shards.upkeep.layout();
   if (phase !== "stable") {
     throw new ConnectError(
       `store ${store} is being changed to ${count} shards; check it when that is done`,
       Code.FailedPrecondition,
     );
   }
-  if (after === undefined && !dryRun) await shards.recount();
+  if (after === undefined && !dryRun) await shards.upkeep.recount();
   const { next, ...found } = await checkPart(shards, new R2Objects(c.env.CAS, store), parsePlace(after), {
     store,
     dryRun,
@@ -59,7 +59,7 @@ storeRoutes.post("/v1/stores/:store/reshard", async (c) => {
   const config = await operatedStore(c.env, c.req.raw.headers, store);
   const { shards: count } = await parsedBody(c.req.raw, reshardRequestSchema);
   const shards = openCacheShards(c.env, store, config);
-  const layout = await shards.reshard(count);
+  const layout = await shards.upkeep.reshard(count);
   if (layout.count === count) return c.json(await layoutStatus(shards));
   throw new ConnectError(
     `store ${store} is being changed from ${layout.from} to ${layout.count} shards; wait until that is done`,
@@ -75,8 +75,8 @@ storeRoutes.get("/v1/stores/:store/layout", async (c) => {
 
 /** How many shards a store has, and how far a change of that number has come. */
 async function layoutStatus(shards: CacheShards) {
-  const { count, from, phase } = await shards.layout();
-  const moved = phase === "moving" ? (await shards.standings()).slice(0, from).filter(({ moved }) => moved) : [];
+  const { count, from, phase } = await shards.upkeep.layout();
+  const moved = phase === "moving" ? (await shards.upkeep.standings()).slice(0, from).filter(({ moved }) => moved) : [];
   return { phase, shards: count, from, moved: moved.length };
 }
 

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { buildBill } from "../../billing/usage.ts";
-import { openCacheShards } from "../../cache-shards/open-cache-shards.ts";
+import { openCacheShards } from "../../cache-shards/cache-shards.ts";
 import { type ExecutionView, isLive } from "../execution-view.ts";
 import { criticalPath, type PathStep } from "../invocation/critical-path.ts";
 import { invocationExecutions } from "../known-executions.ts";
@@ -20,7 +20,7 @@ export async function invocationPage(c: PageContext<"/ui/:instance/invocations/:
   const id = c.req.param("invocation");
   const [executions, lookups] = await Promise.all([
     invocationExecutions(c.env, config, id, MAX.executions),
-    openCacheShards(c.env, config.storeName, config.store).invocationLookups(config.name, id),
+    openCacheShards(c.env, config.storeName, config.store).actionResults.lookups(config.name, id),
   ]);
   const cacheHits = lookups.found;
   if (executions.length === 0 && cacheHits === 0) {
