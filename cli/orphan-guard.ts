@@ -2,7 +2,7 @@ import { ChildProcess, fork } from "node:child_process";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { GROUP_OPTIONS } from "../worker-agents/runner/process-group.ts";
+import { OUTLIVING_OPTIONS } from "../worker-agents/runner/process-group.ts";
 
 /** Where Node.js tells of each process that it starts. */
 const CHANNEL = "child_process";
@@ -16,7 +16,7 @@ const CHANNEL = "child_process";
 export function guardAgainstOrphans(program: string): () => void {
   // The sibling of this module, in the source as in the build.
   const script = new URL(`./orphan-guard-process${extname(import.meta.url)}`, import.meta.url);
-  const guard = fork(fileURLToPath(script), [], { ...GROUP_OPTIONS, execArgv: [], env: {}, stdio: "ignore" });
+  const guard = fork(fileURLToPath(script), [], { ...OUTLIVING_OPTIONS, execArgv: [], env: {}, stdio: "ignore" });
   guard.unref();
   guard.channel?.unref();
   const tell = (message: { readonly guard: number } | { readonly forget: number }): void => {

@@ -1,4 +1,5 @@
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** SIGBREAK is Ctrl-Break on Windows, where a program may be sent that alone; elsewhere it never comes. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"] as const;
 
 /** How often to look whether npm's shell is still there. */
 const PARENT_CHECK_MS = 250;

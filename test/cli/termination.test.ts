@@ -26,6 +26,19 @@ it("aborts at the first signal and ends the process at the second", async () => 
   expect(await exited).toEqual([1, null]);
 });
 
+it("aborts at Ctrl-Break, as Windows has it", async () => {
+  const program = `${PROGRAM}; process.emit("SIGBREAK");`;
+  const child = run(process.execPath, ["--input-type=module", "--eval", program]);
+  const lines = child.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false });
+
+  let said = "";
+  for await (const text of lines) {
+    said += String(text);
+    if (said === "ready\naborted\n") return;
+  }
+  expect(said).toBe("ready\naborted\n");
+});
+
 it("aborts when the shell ends in which npm runs it", async () => {
   // The `true` keeps the shell from becoming the program, as some shells do with their last command.
   const command = `'${process.execPath}' --input-type=module --eval "$PROGRAM"; true`;

@@ -1,7 +1,7 @@
-import { constants } from "node:os";
 import { timestampMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ExecutedActionMetadata } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import type { Lease } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
+import { exitText } from "../runner/exit-code.ts";
 import type { CommandEnd } from "../runner/messages.ts";
 import { commandTimeoutMs, mayUseNetwork, resourceLimits } from "./command-run.ts";
 import type { Machine } from "./machine.ts";
@@ -9,9 +9,6 @@ import type { ReadyAction } from "./set-up-inputs.ts";
 
 /** The key of the log in ExecuteResponse.server_logs, which clients show to people. */
 export const ATTEMPT_LOG = "agent";
-
-/** From here on, an exit code is 128 and the number of the signal that ended the command. */
-const FIRST_SIGNAL_EXIT = 129;
 
 export interface Attempt {
   readonly lease: Lease;
@@ -67,14 +64,7 @@ function environmentLine({ additionalEnvironment }: Machine): string[] {
 
 function endText({ exitCode, timedOut }: CommandEnd): string {
   if (timedOut) return "then it was killed at its time limit";
-  const signal = exitCode < FIRST_SIGNAL_EXIT ? undefined : signalName(exitCode - FIRST_SIGNAL_EXIT + 1);
-  if (signal === undefined) return `exit code ${exitCode}`;
-  const hint = signal === "SIGKILL" ? "; the machine may have had no memory left" : "";
-  return `exit code ${exitCode}, as of ${signal}${hint}`;
-}
-
-function signalName(number: number): string | undefined {
-  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+  return exitText(exitCode);
 }
 
 function seconds(from: Timestamp | undefined, to: Timestamp | undefined): string {

@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { constants } from "node:os";
 import { basename } from "node:path";
-import { errorMessage, systemErrorCode } from "../system-error.ts";
+import { errorMessage } from "../system-error.ts";
 import { LONGEST_TIMER_MS } from "../time-limit.ts";
 import { commandFailure, type CommandEnd, type CommandFailure, type CommandRun } from "./messages.ts";
+import { EXIT_FILE_TOO_LARGE, exitCodeOf, refusalByOperatingSystem } from "./exit-code.ts";
 import { ControlGroup, type ControlGroups, type ResourceLimits } from "./control-groups.ts";
 import { GROUP_OPTIONS, killGroup, killRest, orphansBefore } from "./process-group.ts";
+import { programStart } from "./program-start.ts";
 import { StdioFiles } from "./stdio-files.ts";
 
 /** How often the size of the output streams is looked at while the command runs. */
@@ -16,11 +17,6 @@ const KILL_GRACE_MS = 10_000;
 
 /** How often it is looked at whether killed processes have gone. */
 const GROUP_CHECK_INTERVAL_MS = 2;
-
-/** What a shell reports for a program that passed `ulimit -f`: 128 + SIGXFSZ. */
-const EXIT_FILE_TOO_LARGE = 153;
-const EXIT_CANNOT_EXECUTE = 126;
-const EXIT_NOT_FOUND = 127;
 
 export interface CommandEvents {
   /** An interactive command wrote something to its stdout. */
@@ -47,7 +43,7 @@ export class RunningCommand {
   readonly #groups: ControlGroups | undefined;
   #group: ControlGroup | undefined;
   #child: ChildProcess | undefined;
-  #killed = false;
+  #killed: Promise<void> | undefined;
   #timedOut = false;
   #over = false;
 
@@ -67,8 +63,8 @@ export class RunningCommand {
   }
 
   #start(): void {
-    const { resources = {} } = this.#command;
-    const [program = "", ...args] = this.#command.arguments;
+    const { resources = {}, workingDirectory } = this.#command;
+    const { program, arguments: given, ...how } = programStart(this.#command.arguments, workingDirectory);
     const group = this.#groups && new ControlGroup(this.#groups, basename(this.#command.ownDirectory));
     this.#group = group;
     // What is in a group needs no search.
@@ -76,9 +72,10 @@ export class RunningCommand {
     const [stdin, stdout] =
       this.#command.interactive === true ? (["pipe", "pipe"] as const) : (["ignore", this.#stdio.stdout] as const);
     const start = (): ChildProcess =>
-      spawn(program, args, {
+      spawn(program, given, {
         ...GROUP_OPTIONS,
-        cwd: this.#command.workingDirectory,
+        ...how,
+        cwd: workingDirectory,
         env: this.#command.environment,
         stdio: [stdin, stdout, this.#stdio.stderr],
       });
@@ -94,7 +91,7 @@ export class RunningCommand {
     });
     child.on("exit", (code, signal) => {
       const end = (): void => {
-        this.#finish(() => this.#endWith(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+        this.#finish(() => this.#endWith(exitCodeOf(code, signal)));
       };
       if (group === undefined) killRest(child, this.#command.ownDirectory, before);
       // Most commands leave nothing.
@@ -107,13 +104,13 @@ export class RunningCommand {
     });
     const timeLimit = setTimeout(
       () => {
-        this.#timedOut = !this.#killed;
-        this.kill();
+        this.#timedOut = this.#killed === undefined;
+        void this.kill();
       },
       Math.min(this.#command.timeoutMs, LONGEST_TIMER_MS),
     );
     const sizeCheck = setInterval(() => {
-      if (this.#stdio.tooLong() !== undefined) this.kill();
+      if (this.#stdio.tooLong() !== undefined) void this.kill();
     }, STDIO_CHECK_INTERVAL_MS);
     this.#timers.push(timeLimit, sizeCheck);
   }
@@ -123,17 +120,21 @@ export class RunningCommand {
     this.#child?.stdin?.write(bytes);
   }
 
-  /** Kills the command and all that it started; its end is reported once it has gone. */
-  kill(): void {
-    if (this.#killed || this.#child === undefined) return;
-    this.#killed = true;
-    const { pid = 0 } = this.#child;
-    killGroup(this.#child);
+  /** Kills the command and all that it started; its end is reported once it has gone. Resolves when it has been told. */
+  kill(): Promise<void> {
+    if (this.#child === undefined || this.#over) return Promise.resolve();
+    this.#killed ??= this.#kill(this.#child);
+    return this.#killed;
+  }
+
+  #kill(child: ChildProcess): Promise<void> {
+    const told = killGroup(child);
     this.#group?.kill();
     const grace = setTimeout(() => {
-      this.#finish(() => `process ${pid} is still there ${KILL_GRACE_MS / 1000} s after it was killed`);
+      this.#finish(() => `process ${child.pid ?? 0} is still there ${KILL_GRACE_MS / 1000} s after it was killed`);
     }, KILL_GRACE_MS);
     this.#timers.push(grace);
+    return told;
   }
 
   /** Killed processes take a moment to go, and may write until then. */
@@ -215,25 +216,4 @@ function startBounded(start: () => ChildProcess, group: ControlGroup, resources:
     throw error;
   }
   return child;
-}
-
-/** How a shell reports that the operating system would not run a program; undefined if the machine is at fault. */
-function refusalByOperatingSystem(error: unknown): { readonly exitCode: number; readonly text: string } | undefined {
-  switch (systemErrorCode(error)) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return { exitCode: EXIT_NOT_FOUND, text: "no such program, or its interpreter is missing" };
-    case "EACCES":
-    case "EPERM":
-      return { exitCode: EXIT_CANNOT_EXECUTE, text: "permission denied: is it an executable file?" };
-    case "ENOEXEC":
-      return { exitCode: EXIT_CANNOT_EXECUTE, text: "not a program that this machine can run" };
-    case "E2BIG":
-      return { exitCode: EXIT_CANNOT_EXECUTE, text: "the arguments and the environment are too long" };
-    case "ELOOP":
-    case "ENAMETOOLONG":
-      return { exitCode: EXIT_CANNOT_EXECUTE, text: "the program's path is too long or goes in circles" };
-    default:
-      return undefined;
-  }
 }

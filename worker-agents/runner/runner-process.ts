@@ -26,7 +26,7 @@ process.on("message", (message: unknown) => {
       running.get(id)?.write(Buffer.from(message.base64, "base64"));
       break;
     case "kill":
-      running.get(id)?.kill();
+      void running.get(id)?.kill();
   }
 });
 
@@ -52,11 +52,14 @@ function run(id: number, given: CommandRun): void {
   }
 }
 
+/** How long what kills commands may take, where this process does not do it itself. */
+const KILL_TIMEOUT_MS = 10_000;
+
 // However the agent went, nothing that it started stays.
 process.on("disconnect", () => {
-  for (const command of running.values()) command.kill();
-  process.exit();
+  setTimeout(() => process.exit(), KILL_TIMEOUT_MS);
+  void Promise.all([...running.values()].map((command) => command.kill())).then(() => process.exit());
 });
 
 // A signal to the agent's whole process group or service is for the agent to act on: it may have commands to finish.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"] as const) process.on(signal, () => undefined);

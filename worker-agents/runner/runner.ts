@@ -3,7 +3,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatControlGroups, killAllGroups, type ControlGroups } from "./control-groups.ts";
 import { LONGEST_TIMER_MS } from "../time-limit.ts";
-import { GROUP_OPTIONS, killAbandoned } from "./process-group.ts";
+import { killAbandoned, OUTLIVING_OPTIONS, startersEnvironment } from "./process-group.ts";
 import { isFromRunner, type CommandEnd, type CommandFailure, type CommandRun, type ToRunner } from "./messages.ts";
 
 /** More than killing a command may take: see run-command.ts. */
@@ -137,9 +137,9 @@ export class Runner {
     // The sibling of this module, in the source as in the build.
     const program = new URL(`./runner-process${extname(import.meta.url)}`, import.meta.url);
     const runner = fork(fileURLToPath(program), this.#groups === undefined ? [] : [formatControlGroups(this.#groups)], {
-      ...GROUP_OPTIONS,
+      ...OUTLIVING_OPTIONS,
       execArgv: [],
-      env: {},
+      env: startersEnvironment(),
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     const lost = (why: string): void => {
