@@ -6,6 +6,9 @@ import { makeDirectory } from "./make-directory.ts";
 import { removeTree } from "./remove-tree.ts";
 import { errorMessage, systemErrorCode } from "./system-error.ts";
 
+/** How many things that can't be removed are tried again before the next start. */
+const MAX_REMAINS = 1_000;
+
 /** The work directory can't be used. The message names it and says why. */
 export class WorkDirectoryError extends Error {
   override readonly name = "WorkDirectoryError";
@@ -23,6 +26,8 @@ export class WorkDirectory {
   readonly #temporary: string;
   readonly #logger: Logger;
   readonly #removals = new Set<Promise<void>>();
+  /** What could not be removed: on Windows, what a process that an action left behind has open. */
+  readonly #remains = new Set<string>();
   #counter = 0;
 
   private constructor(path: string, logger: Logger) {
@@ -68,11 +73,12 @@ export class WorkDirectory {
 
   /**
    * Removes a directory or file in the background, after what is still to be done with it. What can't be removed is logged,
-   * and tried again at the next start.
+   * and tried again when others are removed, and at the next start.
    */
   discard(path: string, before?: Promise<void>): void {
     const removal = Promise.resolve(before)
       .then(() => this.#remove(path))
+      .then((isGone) => (isGone ? this.#removeOneThatRemains() : undefined))
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
   }
@@ -86,11 +92,27 @@ export class WorkDirectory {
     return `${process.pid}-${++this.#counter}`;
   }
 
-  async #remove(path: string): Promise<void> {
+  /** Whether it is gone. */
+  async #remove(path: string): Promise<boolean> {
     try {
       await removeTree(path);
+      return true;
     } catch (error) {
       this.#logger.warn({ path, error: errorMessage(error) }, "cannot remove what an action left behind");
+      if (this.#remains.size < MAX_REMAINS) this.#remains.add(path);
+      return false;
+    }
+  }
+
+  async #removeOneThatRemains(): Promise<void> {
+    const [path] = this.#remains;
+    if (path === undefined) return;
+    this.#remains.delete(path);
+    try {
+      await removeTree(path);
+    } catch {
+      // Logged already. Its turn comes again when all others have had theirs.
+      this.#remains.add(path);
     }
   }
 }

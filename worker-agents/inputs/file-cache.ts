@@ -1,5 +1,5 @@
 import { lstatSync } from "node:fs";
-import { chmod, constants, copyFile, mkdir, rename, rm, utimes } from "node:fs/promises";
+import { chmod, constants, copyFile, mkdir, rm, utimes } from "node:fs/promises";
 import { setImmediate as turn } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
@@ -7,6 +7,7 @@ import type { CacheUsageSchema } from "../../protos/gen/remex/agent/v1/agent_pb.
 import { digestKey, type Digest } from "../../src/digest/digest.ts";
 import type { TakeBlob } from "../blobs/fetch-blobs.ts";
 import { forEachConcurrently } from "../concurrency.ts";
+import { moveFile } from "../move-file.ts";
 import { errorMessage } from "../system-error.ts";
 import type { WorkDirectory } from "../work-directory.ts";
 import { Announcements, waitForOthers, type Announcement } from "./announcements.ts";
@@ -228,7 +229,7 @@ export class FileCache {
     try {
       await this.#makeDirectory(cachedFileDirectory(this.#directory, file));
       await fill(temporary);
-      await rename(temporary, this.pathOf(file));
+      await moveFile(temporary, this.pathOf(file));
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;

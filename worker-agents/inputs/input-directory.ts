@@ -7,7 +7,7 @@ import {
 } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
 import { blobResourceName } from "../../src/byte-stream/resource-name.ts";
 import { digestFromWire, type Digest } from "../../src/digest/digest.ts";
-import { meansSomethingElse } from "../operating-system.ts";
+import { isNoName } from "../operating-system.ts";
 import { invalidArgument, refuseMalformed } from "../refusal.ts";
 
 /** A REAPI Directory that has been checked: every name is one plain path segment, and no two are the same. */
@@ -85,5 +85,5 @@ function isMarked({ nodeProperties }: FileNode): boolean {
 
 /** Whether `name` names one entry of a directory, and nothing above, below or beside it. */
 export function isPathSegment(name: string): boolean {
-  return name !== "" && name !== "." && name !== ".." && !/[/\0]/.test(name) && !meansSomethingElse(name);
+  return name !== "" && name !== "." && name !== ".." && !/[/\0]/.test(name) && !isNoName(name);
 }

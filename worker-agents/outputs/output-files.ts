@@ -1,10 +1,11 @@
-import { chmod, constants, copyFile, readFile, rename, rm, utimes } from "node:fs/promises";
+import { chmod, constants, copyFile, readFile, rm, utimes } from "node:fs/promises";
 import type { Upload } from "../blobs/upload-blobs.ts";
 import type { DigestFunction } from "../../src/digest/digest-function.ts";
 import { writeCachedFile } from "../inputs/cached-file.ts";
 import type { FileCache } from "../inputs/file-cache.ts";
 import { EXECUTABLE_MODE, INPUT_TIME, PLAIN_MODE } from "../inputs/file-placement.ts";
 import type { Pins } from "../inputs/pins.ts";
+import { moveFile } from "../move-file.ts";
 import { isExecutable } from "../operating-system.ts";
 import type { WorkDirectory } from "../work-directory.ts";
 import { digestOf, digestOfFile } from "./digest-of.ts";
@@ -47,7 +48,7 @@ export async function takeOutputFile(
     await cache.insert(file, pins, async (destination) => {
       await chmod(copy, executable ? EXECUTABLE_MODE : PLAIN_MODE);
       await utimes(copy, INPUT_TIME, INPUT_TIME);
-      await rename(copy, destination);
+      await moveFile(copy, destination);
     });
     return { ...file, source: { path: cache.pathOf(file) } };
   } finally {
