@@ -1,4 +1,4 @@
-import { link, rm, statfs, writeFile } from "node:fs/promises";
+import { link, readlink, rm, statfs, symlink, writeFile } from "node:fs/promises";
 import type { Logger } from "pino";
 import { findProgram } from "../find-program.ts";
 import { safePlacementMode } from "../inputs/file-placement.ts";
@@ -30,6 +30,7 @@ export async function checkWorkDirectory(path: string, logger: Logger): Promise<
     { about: "work directory", state: "well", text: `${path} can be written to` },
     checkSpace(bavail * bsize),
     await checkLinks(work),
+    await checkSymlinks(work),
   ];
 }
 
@@ -61,6 +62,27 @@ async function checkLinks(work: WorkDirectory): Promise<Finding> {
   const text =
     "inputs are copied, but in a sandbox, since this user may write to any file: run the agent as one who is not root";
   return { about, state: "doubtful", text };
+}
+
+async function checkSymlinks(work: WorkDirectory): Promise<Finding> {
+  const about = "symlinks";
+  const path = work.newTemporaryFile();
+  try {
+    await symlink("target", path);
+    if ((await readlink(path)) === "target") return { about, state: "well", text: "can be made" };
+    return {
+      about,
+      state: "doubtful",
+      text: "do not lead where they should: actions that have some among their inputs fail",
+    };
+  } catch (error) {
+    const text =
+      `can't be made (${errorMessage(error)}): actions that have some among their inputs fail. ` +
+      "On Windows turn Developer Mode on, or let the agent's user make symbolic links";
+    return { about, state: "doubtful", text };
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 /** @param scratch a path at which to try it; nothing is there before or after */

@@ -1,5 +1,5 @@
 import { linkSync } from "node:fs";
-import { constants, copyFile, open, rm, utimes, writeFile } from "node:fs/promises";
+import { constants, copyFile, open, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { systemErrorCode } from "../system-error.ts";
 
 /**
@@ -46,20 +46,35 @@ export async function placeEmptyFile(isExecutable: boolean, destination: string)
 
 /**
  * Hard links where a file's mode keeps commands from writing through them into the cache, else copies: root writes what
- * it likes.
+ * it likes. So it must still have its mode when one of its links has been removed: to remove a read-only file, Node.js makes
+ * it writable on older Windows, and where the disk is no NTFS.
  * @param probe a path at which to try it
  */
 export async function safePlacementMode(probe: string): Promise<PlacementMode> {
   await writeFile(probe, "", { flag: "wx", mode: PLAIN_MODE });
   try {
-    const file = await open(probe, "r+");
-    await file.close();
-    return "copy";
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === "EACCES" || code === "EPERM") return "hard-link";
-    throw error;
+    return !(await canBeWritten(probe)) && (await keepsMode(probe)) ? "hard-link" : "copy";
   } finally {
     await rm(probe, { force: true });
   }
+}
+
+async function canBeWritten(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, "r+");
+    await file.close();
+    return true;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "EACCES" || code === "EPERM") return false;
+    throw error;
+  }
+}
+
+/** Without hard links, nothing takes it away. */
+async function keepsMode(path: string): Promise<boolean> {
+  const second = `${path}-link`;
+  if (!linkFile(path, second)) return true;
+  await rm(second);
+  return ((await stat(path)).mode & 0o222) === 0;
 }

@@ -3,13 +3,15 @@ import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { digestKey } from "../../src/digest/digest.ts";
 import { forEachConcurrently } from "../concurrency.ts";
+import { SYMLINKS_HAVE_TYPES } from "../operating-system.ts";
 import { invalidArgument } from "../refusal.ts";
-import { systemErrorCode } from "../system-error.ts";
+import { errorMessage, systemErrorCode } from "../system-error.ts";
 import type { FileCache } from "./file-cache.ts";
 import { copyFileInto, linkFile, placeEmptyFile, type PlacementMode } from "./file-placement.ts";
 import type { InputDirectory, InputFile, InputSymlink } from "./input-directory.ts";
 import type { LaidOutDirectories } from "./laid-out-directories.ts";
 import type { InputTree } from "./input-tree.ts";
+import { symlinkType } from "./symlink-type.ts";
 
 export interface MaterializeOptions {
   /** What is there already, by its path from the root with `/` between the segments. */
@@ -71,13 +73,26 @@ export async function materializeTree(
     await placeAll(root, toMake, signal, (destination) => mkdir(destination));
     level = [...below, ...toMake];
   }
-  await placeAll(root, symlinks, signal, (destination, { target }) => symlink(target, destination));
+  await placeAll(root, symlinks, signal, (destination, { target }, path) =>
+    makeSymlink(tree, path, target, destination),
+  );
   const unlinked = mode === "copy" ? absent(files) : await linkAll(root, absent(files), cache, signal);
   await placeAll(root, unlinked, signal, (destination, file) =>
     file.digest.sizeBytes === 0
       ? placeEmptyFile(file.isExecutable, destination)
       : copyFileInto(cache.pathOf(file), destination),
   );
+}
+
+async function makeSymlink(tree: InputTree, path: string, target: string, destination: string): Promise<void> {
+  try {
+    await symlink(target, destination, SYMLINKS_HAVE_TYPES ? symlinkType(tree, path, target) : undefined);
+  } catch (error) {
+    if (systemErrorCode(error) !== "EPERM") throw error;
+    throw new Error(`input ${path} is a symlink, and this user or file system has none (${errorMessage(error)})`, {
+      cause: error,
+    });
+  }
 }
 
 /** Links files into place, and returns those that can't be linked. */
@@ -105,12 +120,12 @@ async function placeAll<Node>(
   root: string,
   nodes: readonly Placed<Node>[],
   signal: AbortSignal,
-  create: (destination: string, node: Node) => Promise<void>,
+  create: (destination: string, node: Node, path: string) => Promise<void>,
 ): Promise<void> {
   await forEachConcurrently(nodes, CALLS_AT_ONCE, async ({ path, node }) => {
     signal.throwIfAborted();
     try {
-      await create(join(root, path), node);
+      await create(join(root, path), node, path);
     } catch (error) {
       throw explained(path, error);
     }

@@ -1,9 +1,11 @@
 import type { Command } from "../../protos/gen/build/bazel/remote/execution/v2/remote_execution_pb.ts";
+import { variableKey } from "../operating-system.ts";
 import { invalidArgument } from "../refusal.ts";
 
 /**
  * A command's environment: what it declares, and nothing of the agent's. Without a PATH a bare program name is looked
- * up where the C library says (on Linux /bin and /usr/bin), which REAPI leaves to the implementation.
+ * up where the C library says (on Linux /bin and /usr/bin), which REAPI leaves to the implementation. (What no program on
+ * Windows can do without is added where it is started: see runner/process-group.ts.)
  * @throws Refusal INVALID_ARGUMENT
  */
 export function commandEnvironment({ environmentVariables }: Command): Readonly<Record<string, string>> {
@@ -15,6 +17,17 @@ export function commandEnvironment({ environmentVariables }: Command): Readonly<
     }
   }
   return Object.fromEntries(environmentVariables.map(({ name, value }) => [name, value]));
+}
+
+/** What a command declares, and of what the machine adds that which it does not declare. */
+export function withAdditional(
+  declared: Readonly<Record<string, string>>,
+  additional: Readonly<Record<string, string>>,
+  platform: NodeJS.Platform = process.platform,
+): Readonly<Record<string, string>> {
+  const keys = new Set(Object.keys(declared).map((name) => variableKey(name, platform)));
+  const added = Object.entries(additional).filter(([name]) => !keys.has(variableKey(name, platform)));
+  return { ...Object.fromEntries(added), ...declared };
 }
 
 /**

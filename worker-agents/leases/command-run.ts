@@ -5,6 +5,7 @@ import type { Lease } from "../../protos/gen/remex/agent/v1/agent_pb.ts";
 import type { PlatformProperty } from "../platform-properties.ts";
 import type { ResourceLimits } from "../runner/control-groups.ts";
 import type { CommandEnd, CommandRun } from "../runner/messages.ts";
+import { withAdditional } from "./command-environment.ts";
 import type { OutputFiles } from "./live-output.ts";
 import type { Machine } from "./machine.ts";
 import type { ReadyAction } from "./set-up-inputs.ts";
@@ -23,7 +24,7 @@ export async function commandRun(
   const { additionalEnvironment, entrypoint, limits, sandbox } = machine;
   const run = {
     arguments: entrypoint === undefined ? action.arguments : [entrypoint, ...action.arguments],
-    environment: { ...additionalEnvironment, ...action.environment },
+    environment: withAdditional(action.environment, additionalEnvironment),
     workingDirectory: action.workingDirectory,
     ownDirectory: attempt,
     ...outputFiles,

@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, fstatSync, ftruncateSync, openSync, unlinkSync } from "node:fs";
+import { appendFileSync, closeSync, fstatSync, openSync, truncateSync, unlinkSync } from "node:fs";
 import type { CommandEnd, CommandRun } from "./messages.ts";
 
 type Sizes = Pick<CommandEnd, "stdoutBytes" | "stderrBytes">;
@@ -36,12 +36,12 @@ export class StdioFiles {
     return stderrBytes > maxStdioBytes ? "stderr" : undefined;
   }
 
-  /** Cuts off what is too long. */
+  /** Cuts off what is too long. By the paths: Windows lets nobody cut a file that is open for appending only. */
   cut(): void {
-    const { maxStdioBytes } = this.#command;
+    const { maxStdioBytes, stderrPath, stdoutPath } = this.#command;
     const { stdoutBytes, stderrBytes } = this.sizes();
-    if (stdoutBytes > maxStdioBytes) ftruncateSync(this.stdout, maxStdioBytes);
-    if (stderrBytes > maxStdioBytes) ftruncateSync(this.stderr, maxStdioBytes);
+    if (stdoutBytes > maxStdioBytes) truncateSync(stdoutPath, maxStdioBytes);
+    if (stderrBytes > maxStdioBytes) truncateSync(stderrPath, maxStdioBytes);
   }
 
   /** Says something to whoever reads the command's stderr. */

@@ -53,7 +53,7 @@ it("a token that the endpoint refuses is broken, and one that it takes is well",
 it("a work directory is looked at: whether it can be used, its room, its links", async () => {
   const directory = await temporaryDirectory();
   const well = await checkWorkDirectory(join(directory, "work"), SILENT);
-  expect(well.map(({ about }) => about)).toEqual(["work directory", "disk space", "hard links"]);
+  expect(well.map(({ about }) => about)).toEqual(["work directory", "disk space", "hard links", "symlinks"]);
   await writeFile(join(directory, "file"), "");
   const broken = await checkWorkDirectory(join(directory, "file", "work"), SILENT);
   expect(broken.map(said)).toEqual([expect.stringMatching(/^broken work directory: .*ENOTDIR.*--work-dir/)]);
