@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 /** What is waited for comes soon, but not on a machine that is busy: only what never comes is a failure. */
@@ -11,6 +12,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/e2e/**"],
+          // They wait for processes that they start more than they compute.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
           expect: expectation,
           testTimeout: 30_000,
           hookTimeout: 30_000,
