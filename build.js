@@ -1,6 +1,6 @@
 // Bundles the Worker (for workerd under Miniflare) and the command line (for Node) into dist/.
 // `wrangler deploy` does not use this: it bundles src/worker.ts by itself, by the same rules.
-import { readdir, rm } from "node:fs/promises";
+import { chmod, readdir, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { build } from "esbuild";
 
@@ -43,6 +43,9 @@ const [, commandLine] = await Promise.all([
     banner: { js: "#!/usr/bin/env node" },
   }),
 ]);
+
+// It is started by its name, too: docs/agents.
+await chmod("dist/remex.js", 0o755);
 
 // The names of chunks change with their content: take the old ones away.
 const current = new Set(Object.keys(commandLine.metafile.outputs).map((path) => basename(path)));
