@@ -59,14 +59,19 @@ export class SandboxSecrets {
 
   /** Arguments for bubblewrap that hide them, after those that show the paths. As they are now: one may have gone. */
   masks(): string[] {
-    return [...this.#secrets].flatMap((secret) => {
+    const places = new Map<string, { readonly isDirectory: boolean }>();
+    for (const secret of this.#secrets) {
       const found = kindOf(secret);
-      if (found === undefined) return [];
-      return this.#paths.flatMap(({ shown, real }) => {
-        if (!isWithin(found.real, real)) return [];
-        const place = shown + found.real.slice(real.length);
-        return found.isDirectory ? ["--tmpfs", place, "--remount-ro", place] : ["--ro-bind", "/dev/null", place];
-      });
+      if (found === undefined) continue;
+      for (const { shown, real } of this.#paths) {
+        if (isWithin(found.real, real)) places.set(shown + found.real.slice(real.length), found);
+      }
+    }
+    const directories = [...places].flatMap(([place, { isDirectory }]) => (isDirectory ? [place] : []));
+    return [...places].flatMap(([place, { isDirectory }]) => {
+      // It is hidden with its directory, in which nothing can be put on top of it any more.
+      if (directories.some((each) => each !== place && isWithin(place, each))) return [];
+      return isDirectory ? ["--tmpfs", place, "--remount-ro", place] : ["--ro-bind", "/dev/null", place];
     });
   }
 }

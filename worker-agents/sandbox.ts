@@ -103,7 +103,7 @@ export class Sandbox {
       });
       await promisify(execFile)(bwrap, args, { timeout: PROBE_TIMEOUT_MS });
     } catch (error) {
-      throw new SandboxError(`${program} can't make a sandbox here: ${errorMessage(error)}`);
+      throw new SandboxError(`${program} can't make a sandbox here: ${whatItSaid(error)}`);
     } finally {
       await removeTree(scratch);
     }
@@ -137,6 +137,13 @@ export class Sandbox {
     if (!said.startsWith("bwrap: execvp ")) throw new SandboxError(said.trimEnd());
     return said.trimEnd().endsWith("No such file or directory") ? 127 : 126;
   }
+}
+
+/** What a program that failed wrote to its stderr; else what is known of the failure. */
+function whatItSaid(error: unknown): string {
+  const stderr =
+    error instanceof Error && "stderr" in error && typeof error.stderr === "string" ? error.stderr.trim() : "";
+  return stderr === "" ? errorMessage(error) : stderr;
 }
 
 async function head(path: string): Promise<string> {

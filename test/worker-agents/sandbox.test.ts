@@ -139,6 +139,25 @@ describe.skipIf(lackingForSandbox !== undefined)("an action in a sandbox", () =>
     expect(await read()).toEqual(["COMPLETED", "seen seen "]);
   });
 
+  it("can't read a secret in a directory that is hidden itself, as an SSH server's keys for an agent that is root", async () => {
+    const settings = await temporaryDirectory();
+    const keys = join(settings, "keys");
+    await mkdir(keys);
+    await writeFile(join(keys, "key"), "a-secret", { mode: 0o600 });
+    for (const secretPaths of [
+      [keys, join(keys, "key")],
+      [join(keys, "key"), keys],
+    ]) {
+      const agent = await startAgent({
+        sandbox: "bwrap",
+        sandboxPaths: ["/usr", "/bin", "/lib", "/lib64", settings],
+        secretPaths,
+      });
+      const { outcome, stdout } = await runAction(agent, { command: shell(`ls ${settings}; ls ${keys}; echo end`) });
+      expect([outcome, stdout]).toEqual(["COMPLETED", "keys\nend\n"]);
+    }
+  });
+
   it("can read nothing below /etc that not everybody may, though the agent be root", async () => {
     const agent = await startAgent({ sandbox: "bwrap" });
     const { stdout } = await runAction(agent, {
@@ -164,7 +183,10 @@ it.runIf(lackingForSandbox === undefined)(
   async () => {
     const scratch = join(await temporaryDirectory(), "scratch");
     // Without a C library nothing runs.
-    await expect(Sandbox.open("bwrap", { paths: ["/etc"] }, scratch, SILENT)).rejects.toThrow(SandboxError);
+    const refused = Sandbox.open("bwrap", { paths: ["/etc"] }, scratch, SILENT);
+    await expect(refused).rejects.toThrow(SandboxError);
+    // What bubblewrap says, and not how it was called.
+    await expect(refused).rejects.toThrow(/^\S+ can't make a sandbox here: bwrap: /);
     expect(await Sandbox.open("auto", { paths: ["/etc"] }, scratch, SILENT)).toBeUndefined();
     expect(await Sandbox.open("none", { paths: ["/usr"] }, scratch, SILENT)).toBeUndefined();
   },
