@@ -22,7 +22,7 @@ describe("the log of an attempt", () => {
     expect(text).toMatch(/^agent: test-agent, /);
     expect(text).toMatch(/^attempt: 1, /m);
     expect(text).toMatch(/^sandbox: none, /m);
-    expect(text).toMatch(/^limits: 7 s, 5000 bytes of output, 2 CPUs where/m);
+    expect(text).toMatch(/^limits: 7 s, 5000 bytes of output, 2 CPUs \(asked for, but /m);
     expect(text).toMatch(/^environment: beside what it declares, the machine's TOKEN$/m);
     expect(text).toMatch(/^inputs: set up in [\d.]+ s$/m);
     expect(text).toMatch(/^command: ran for [\d.]+ s, exit code 3$/m);

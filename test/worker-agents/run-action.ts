@@ -12,7 +12,10 @@ export interface Ran {
 }
 
 /** Leases one action to the agent, and waits for its result. */
-export async function runAction({ peer, connection }: RunningAgent, spec: ActionSpec): Promise<Ran> {
+export async function runAction(
+  { peer, connection }: Pick<RunningAgent, "connection" | "peer">,
+  spec: ActionSpec,
+): Promise<Ran> {
   connection.lease(leaseOf(peer, spec));
   const result = await connection.result();
   const { actionResult, status } = result;

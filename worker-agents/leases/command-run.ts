@@ -24,6 +24,7 @@ export async function commandRun(
   const { additionalEnvironment, entrypoint, limits, sandbox } = machine;
   const run = {
     arguments: entrypoint === undefined ? action.arguments : [entrypoint, ...action.arguments],
+    program: action.arguments[0] ?? "",
     environment: withAdditional(action.environment, additionalEnvironment),
     workingDirectory: action.workingDirectory,
     ownDirectory: attempt,
@@ -57,6 +58,10 @@ export function commandTimeoutMs({ timeout }: Lease, { limits }: Machine): numbe
   return timeoutMs > 0 ? timeoutMs : limits.commandTimeoutMs;
 }
 
+/** More is as good as no bound, and no number that the kernel takes. A scheduler that ignores a property lets any pass. */
+const MOST_CPUS = 1_000_000;
+const MOST_MEMORY_KIB = 10 ** 12;
+
 /** What the action asks for by the minimum properties that agents offer by themselves is also the most that it gets. */
 export function resourceLimits(properties: readonly PlatformProperty[]): ResourceLimits {
   const amount = (name: string): number => {
@@ -64,7 +69,9 @@ export function resourceLimits(properties: readonly PlatformProperty[]): Resourc
     const values = properties.filter((property) => property.name === name).map(({ value }) => Number(value));
     return Math.max(0, ...values.filter(Number.isFinite));
   };
-  const [cpus, memoryKib] = [amount("cpu_count"), amount("memory_kb")];
+  const cpus = Math.min(amount("cpu_count"), MOST_CPUS);
+  // The kernel takes whole bytes only, and people read whole KiB.
+  const memoryKib = Math.min(Math.ceil(amount("memory_kb")), MOST_MEMORY_KIB);
   return { ...(cpus > 0 && { cpus }), ...(memoryKib > 0 && { memoryBytes: memoryKib * 1024 }) };
 }
 

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorMessage, systemErrorCode } from "../system-error.ts";
+import type { MemoryShortage } from "./memory-shortage.ts";
 
 /** What a command may use. What is left out is not bounded. */
 export interface ResourceLimits {
@@ -16,7 +17,7 @@ export interface ResourceLimits {
 }
 
 const CONTROLLERS = ["memory", "cpu"] as const;
-type Controller = (typeof CONTROLLERS)[number];
+export type Controller = (typeof CONTROLLERS)[number];
 
 /** Where an agent makes groups, and what they can bound. */
 export interface ControlGroups {
@@ -31,6 +32,7 @@ export class ControlGroupsError extends Error {
   override readonly name = "ControlGroupsError";
 }
 
+const REMEDY = "give the agent one of its own, as a service with Delegate=yes";
 const AGENT_GROUP = "agent";
 const CPU_PERIOD_US = 100_000;
 
@@ -57,7 +59,9 @@ export async function openControlGroups(parent = ownGroup()): Promise<ControlGro
   } catch (error) {
     throw error instanceof ControlGroupsError
       ? error
-      : new ControlGroupsError(`no control group can be made in ${parent}: ${errorMessage(error)}`);
+      : new ControlGroupsError(
+          `no control group can be made in ${parent} (${systemErrorCode(error) ?? errorMessage(error)}): ${REMEDY}`,
+        );
   }
 }
 
@@ -86,11 +90,14 @@ export function parseControlGroups(text: string): ControlGroups {
   return { directory: text.slice(text.indexOf("/")), controllers, lacking: undefined };
 }
 
-/** Kills what the commands have left, all of it. */
-export function killAllGroups({ directory }: ControlGroups): void {
+/** Kills what the commands have left, all of it, and removes their groups in the background. */
+export function endAllGroups({ directory }: ControlGroups): void {
   if (!existsSync(directory)) return;
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
-    if (entry.isDirectory() && entry.name !== AGENT_GROUP) killGroup(join(directory, entry.name));
+    if (!entry.isDirectory() || entry.name === AGENT_GROUP) continue;
+    const group = join(directory, entry.name);
+    killGroup(group);
+    void removeGroup(group);
   }
 }
 
@@ -98,48 +105,65 @@ export function killAllGroups({ directory }: ControlGroups): void {
 export class ControlGroup {
   readonly #groups: ControlGroups;
   readonly #directory: string;
+  #hasFewCpus = false;
 
   /**
    * Makes it.
    * @param name no other group's
+   * @throws ControlGroupsError
    */
   constructor(groups: ControlGroups, name: string) {
     this.#groups = groups;
     this.#directory = join(groups.directory, name);
-    mkdirSync(this.#directory);
+    blamingGroup(() => {
+      mkdirSync(this.#directory);
+    });
   }
 
-  /** Bounds it. Not before this process has come back from it, which would else be killed in it for want of memory. */
+  /**
+   * Bounds it. Not before this process has come back from it, which would else be killed in it for want of memory.
+   * @throws ControlGroupsError
+   */
   bound({ memoryBytes, cpus }: ResourceLimits): void {
     const { controllers } = this.#groups;
-    if (memoryBytes !== undefined && controllers.includes("memory")) {
-      // Else the limit would only be where the disk begins to be used for memory. There is no such file without swap.
-      if (existsSync(join(this.#directory, "memory.swap.max"))) this.#write("memory.swap.max", "0");
-      // One process fewer would leave the rest to fail in ways that nobody understands.
+    if (controllers.includes("memory")) {
+      // One process fewer, at this limit or the machine's, would leave the rest to fail in ways that nobody understands.
       this.#write("memory.oom.group", "1");
-      this.#write("memory.max", String(memoryBytes));
+      if (memoryBytes !== undefined) {
+        // Else the limit would only be where the disk begins to be used for memory. There is no such file without swap.
+        if (existsSync(join(this.#directory, "memory.swap.max"))) this.#write("memory.swap.max", "0");
+        this.#write("memory.max", String(memoryBytes));
+      }
     }
     if (cpus !== undefined && controllers.includes("cpu")) {
       this.#write("cpu.max", `${Math.max(1_000, Math.round(cpus * CPU_PERIOD_US))} ${CPU_PERIOD_US}`);
+      this.#hasFewCpus = true;
     }
   }
 
   /**
    * Calls `spawn`, whose child is in the group from its first instruction on. This process goes there and back for that:
    * a child that is moved later may have children already.
+   * @throws ControlGroupsError, and what `spawn` throws
    */
   around<Result>(spawn: () => Result): Result {
-    moveTo(this.#directory);
+    blamingGroup(() => {
+      moveTo(this.#directory);
+    });
     try {
       return spawn();
     } finally {
       const agentGroup = join(this.#groups.directory, AGENT_GROUP);
-      moveTo(existsSync(agentGroup) ? agentGroup : parentOf(this.#groups.directory));
+      blamingGroup(() => {
+        moveTo(existsSync(agentGroup) ? agentGroup : parentOf(this.#groups.directory));
+      });
     }
   }
 
   /** Kills all that is in it. */
   kill(): void {
+    // Dying takes CPU time, too: many processes with little of it take longer than is waited for them.
+    if (this.#hasFewCpus) writeIfThere(join(this.#directory, "cpu.max"), `max ${CPU_PERIOD_US}`);
     killGroup(this.#directory);
   }
 
@@ -148,10 +172,13 @@ export class ControlGroup {
     return /^populated 0$/m.test(readFileSync(join(this.#directory, "cgroup.events"), "utf8"));
   }
 
-  /** Whether processes were killed because the group was at its memory limit. */
-  get ranOutOfMemory(): boolean {
-    if (!this.#groups.controllers.includes("memory")) return false;
-    return /^oom_kill [1-9]/m.test(readFileSync(join(this.#directory, "memory.events"), "utf8"));
+  /** Why the kernel killed processes of it for want of memory; undefined if it did not. */
+  get memoryShortage(): MemoryShortage | undefined {
+    if (!this.#groups.controllers.includes("memory")) return undefined;
+    const events = readFileSync(join(this.#directory, "memory.events"), "utf8");
+    if (!/^oom_kill [1-9]/m.test(events)) return undefined;
+    // Counted only where the group's own limit is what was reached.
+    return /^oom [1-9]/m.test(events) ? "command" : "machine";
   }
 
   /** Removes it in the background, once it is empty. What stays is removed when the next agent starts. */
@@ -160,7 +187,9 @@ export class ControlGroup {
   }
 
   #write(file: string, text: string): void {
-    writeFileSync(join(this.#directory, file), text);
+    blamingGroup(() => {
+      writeFileSync(join(this.#directory, file), text);
+    });
   }
 }
 
@@ -188,7 +217,7 @@ function bindControllers(parent: string, directory: string): Pick<ControlGroups,
     }
     const why =
       systemErrorCode(error) === "EBUSY"
-        ? "other processes are in the agent's control group: give it one of its own, as a service with Delegate=yes"
+        ? `other processes are in the agent's control group: ${REMEDY}`
         : errorMessage(error);
     return { controllers: [], lacking: why };
   }
@@ -217,9 +246,22 @@ function moveTo(group: string): void {
   writeFileSync(join(group, "cgroup.procs"), "0");
 }
 
-function killGroup(directory: string): void {
+/** What fails in `step` is not taken for a failure to start the program, of which the codes would be the same. */
+function blamingGroup(step: () => void): void {
   try {
-    writeFileSync(join(directory, "cgroup.kill"), "1");
+    step();
+  } catch (error) {
+    throw new ControlGroupsError(`the command's control group: ${errorMessage(error)}`);
+  }
+}
+
+function killGroup(directory: string): void {
+  writeIfThere(join(directory, "cgroup.kill"), "1");
+}
+
+function writeIfThere(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
   } catch (error) {
     if (systemErrorCode(error) !== "ENOENT") throw error;
   }

@@ -24,13 +24,16 @@ export function exitCodeOf(code: number | null, signal: NodeJS.Signals | null): 
   return code === null ? 128 + (signal === null ? 0 : constants.signals[signal]) : code | 0;
 }
 
-/** An exit code in words. Only on systems with signals does it tell of one. */
-export function exitText(exitCode: number, platform: NodeJS.Platform = process.platform): string {
+/**
+ * An exit code in words. Only on systems with signals does it tell of one.
+ * @param knowsMemory a kill for want of memory would be known as such
+ */
+export function exitText(exitCode: number, knowsMemory: boolean, platform: NodeJS.Platform = process.platform): string {
   if (platform === "win32")
     return exitCode < 0 ? `exit code ${exitCode} (0x${hexadecimal(exitCode)})` : `exit code ${exitCode}`;
   const signal = exitCode < FIRST_SIGNAL_EXIT ? undefined : signalName(exitCode - FIRST_SIGNAL_EXIT + 1);
   if (signal === undefined) return `exit code ${exitCode}`;
-  const hint = signal === "SIGKILL" ? "; the machine may have had no memory left" : "";
+  const hint = signal === "SIGKILL" && !knowsMemory ? "; the machine may have had no memory left" : "";
   return `exit code ${exitCode}, as of ${signal}${hint}`;
 }
 

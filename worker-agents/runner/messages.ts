@@ -2,11 +2,14 @@
 
 import { errorMessage, systemErrorCode } from "../system-error.ts";
 import type { ResourceLimits } from "./control-groups.ts";
+import type { MemoryShortage } from "./memory-shortage.ts";
 
 /** One command to run, resolved to this machine's paths. */
 export interface CommandRun {
   /** The first is the program: a path, or a bare name to look up in the PATH of `environment`. */
   readonly arguments: readonly string[];
+  /** What people know it by, where `arguments` begin with a program that runs the command. Default: their first. */
+  readonly program?: string;
   /** The whole environment: nothing is inherited. */
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
@@ -31,6 +34,8 @@ export interface CommandEnd {
   readonly exitCode: number;
   /** It was killed at its time limit. */
   readonly timedOut: boolean;
+  /** The kernel killed it for want of memory. */
+  readonly memoryShortage?: MemoryShortage;
   readonly startedAtMs: number;
   readonly endedAtMs: number;
   /** By a monotonic clock: the one that the time limit goes by. */

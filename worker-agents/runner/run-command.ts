@@ -6,6 +6,7 @@ import { commandFailure, type CommandEnd, type CommandFailure, type CommandRun }
 import { EXIT_FILE_TOO_LARGE, exitCodeOf, refusalByOperatingSystem } from "./exit-code.ts";
 import { ControlGroup, type ControlGroups, type ResourceLimits } from "./control-groups.ts";
 import { GROUP_OPTIONS, killGroup, killRest, orphansBefore } from "./process-group.ts";
+import { memoryNotice, NO_MEMORY_LEFT } from "./memory-shortage.ts";
 import { programStart } from "./program-start.ts";
 import { StdioFiles } from "./stdio-files.ts";
 
@@ -148,7 +149,7 @@ export class RunningCommand {
     look();
   }
 
-  #endWith(exitCode: number): CommandEnd {
+  #endWith(exitCode: number): CommandEnd | string {
     const endedAtMs = Date.now();
     const durationMs = performance.now() - this.#startedAt;
     let sizes = this.#stdio.sizes();
@@ -160,17 +161,18 @@ export class RunningCommand {
       );
       sizes = this.#stdio.sizes();
     }
-    const { memoryBytes = 0 } = this.#command.resources ?? {};
-    if (exitCode !== 0 && this.#group?.ranOutOfMemory === true) {
-      this.#stdio.notice(
-        `killed: it wanted more memory than the ${memoryBytes / 1024} KiB that its action asks for by the platform ` +
-          `property memory_kb: ask for more, as with exec_properties = {"memory_kb": "${(2 * memoryBytes) / 1024}"}`,
-      );
+    const memoryShortage = exitCode === 0 ? undefined : this.#group?.memoryShortage;
+    if (memoryShortage !== undefined && !this.#timedOut) {
+      const { memoryBytes } = this.#command.resources ?? {};
+      // What asks for memory and keeps to that is not at fault, and others may have room for it.
+      if (memoryShortage === "machine" && memoryBytes !== undefined) return NO_MEMORY_LEFT;
+      this.#stdio.notice(memoryNotice(memoryBytes));
       sizes = this.#stdio.sizes();
     }
     return {
       exitCode: tooLong === undefined || this.#timedOut ? exitCode : EXIT_FILE_TOO_LARGE,
       timedOut: this.#timedOut,
+      ...(memoryShortage !== undefined && { memoryShortage }),
       startedAtMs: this.#startedAtMs,
       endedAtMs,
       durationMs,
@@ -182,7 +184,7 @@ export class RunningCommand {
     const refusal = refusalByOperatingSystem(error);
     this.#finish(() => {
       if (refusal === undefined) return `cannot start ${this.#command.arguments[0] ?? ""}: ${errorMessage(error)}`;
-      this.#stdio.notice(refusal.text);
+      this.#stdio.notice(refusal.text, this.#command.arguments[0]);
       return this.#endWith(refusal.exitCode);
     });
   }
@@ -208,12 +210,12 @@ export class RunningCommand {
 }
 
 function startBounded(start: () => ChildProcess, group: ControlGroup, resources: ResourceLimits): ChildProcess {
-  const child = group.around(start);
   try {
+    const child = group.around(start);
     group.bound(resources);
+    return child;
   } catch (error) {
     group.kill();
     throw error;
   }
-  return child;
 }

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { formatControlGroups, killAllGroups, type ControlGroups } from "./control-groups.ts";
+import { endAllGroups, formatControlGroups, type Controller, type ControlGroups } from "./control-groups.ts";
 import { LONGEST_TIMER_MS } from "../time-limit.ts";
 import { killAbandoned, OUTLIVING_OPTIONS, startersEnvironment } from "./process-group.ts";
 import { isFromRunner, type CommandEnd, type CommandFailure, type CommandRun, type ToRunner } from "./messages.ts";
@@ -57,6 +57,11 @@ export class Runner {
   constructor(groups?: ControlGroups, stuckAfterMs = STUCK_AFTER_MS) {
     this.#groups = groups;
     this.#stuckAfterMs = stuckAfterMs;
+  }
+
+  /** What commands are held to of that which they may use. */
+  get bounds(): readonly Controller[] {
+    return this.#groups?.controllers ?? [];
   }
 
   /**
@@ -145,7 +150,7 @@ export class Runner {
     const lost = (why: string): void => {
       if (this.#process !== runner) return;
       this.#process = undefined;
-      if (this.#groups !== undefined) killAllGroups(this.#groups);
+      if (this.#groups !== undefined) endAllGroups(this.#groups);
       for (const [id, { command }] of [...this.#waiting]) {
         killAbandoned(command.ownDirectory);
         this.#fail(id, `the runner process ${why}`);

@@ -44,9 +44,9 @@ export class StdioFiles {
     if (stderrBytes > maxStdioBytes) truncateSync(stderrPath, maxStdioBytes);
   }
 
-  /** Says something to whoever reads the command's stderr. */
-  notice(text: string): void {
-    appendFileSync(this.stderr, `remex: ${this.#command.arguments[0] ?? ""}: ${text}\n`);
+  /** Says something of a program to whoever reads the command's stderr. */
+  notice(text: string, program = this.#command.program ?? this.#command.arguments[0] ?? ""): void {
+    appendFileSync(this.stderr, `remex: ${program}: ${text}\n`);
   }
 
   /** Closes both, and removes one that is empty by `sizes`: most are, and nobody has to look at them then. */

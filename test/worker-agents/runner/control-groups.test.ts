@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import {
   closeControlGroups,
   ControlGroup,
@@ -10,6 +10,7 @@ import {
   parseControlGroups,
   type ControlGroups,
 } from "../../../worker-agents/runner/control-groups.ts";
+import { Runner } from "../../../worker-agents/runner/runner.ts";
 import { resourceLimits } from "../../../worker-agents/leases/command-run.ts";
 import { leaseOf, shell } from "../leases.ts";
 import { waitUntilGone } from "../processes.ts";
@@ -17,16 +18,16 @@ import { runAction } from "../run-action.ts";
 import { startAgent, temporaryDirectory } from "../running-agent.ts";
 import { LeaseProgress_Phase } from "../../../protos/gen/remex/agent/v1/agent_pb.ts";
 
+// What they bound is tested in bounds.test.ts, by an agent that has a group to itself.
 const [groups, lacking] = await tryToOpen();
-if (lacking !== undefined) console.warn(`SKIPPING TESTS: control groups or what they bound: ${lacking}`);
+if (lacking !== undefined) console.warn(`SKIPPING TESTS: control groups for killing: ${lacking}`);
 afterAll(async () => {
   if (groups !== undefined) await closeControlGroups(groups);
 });
 
 async function tryToOpen(): Promise<readonly [ControlGroups | undefined, string | undefined]> {
   try {
-    const opened = await openControlGroups();
-    return [opened, opened.lacking];
+    return [await openControlGroups(), undefined];
   } catch (error) {
     return [undefined, error instanceof Error ? error.message : String(error)];
   }
@@ -76,18 +77,6 @@ describe.skipIf(groups === undefined)("a command with a control group", () => {
   });
 });
 
-describe.skipIf(groups?.controllers.includes("memory") !== true)("a command whose memory is bounded", () => {
-  it("is killed beyond that, and is told which limit it was and how to raise it", async () => {
-    const agent = await startAgent({ controlGroups: "auto" });
-    const platform = { properties: [{ name: "memory_kb", value: "65536" }] };
-    const command = shell("head -c 200000000 /dev/zero | tail", { platform });
-    const { exitCode, stderr } = await runAction(agent, { command });
-    expect(exitCode).not.toBe(0);
-    expect(stderr).toContain("more memory than the 65536 KiB");
-    expect(stderr).toContain('exec_properties = {"memory_kb": "131072"}');
-  });
-});
-
 /** The kernel's files, as far as they can be had without it. */
 describe("what a group is told", () => {
   it("is the most memory and CPU time, by the controllers that there are", async () => {
@@ -101,18 +90,51 @@ describe("what a group is told", () => {
     new ControlGroup(both, "free").bound({});
     new ControlGroup({ ...both, controllers: [] }, "unbounded").bound({ memoryBytes: 1_000_000, cpus: 1.5 });
     for (const name of ["free", "unbounded"]) expect(existsSync(join(directory, name, "memory.max"))).toBe(false);
+    // The machine's memory may end before anybody's limit.
+    expect(await read("free/memory.oom.group")).toBe("1");
     expect(parseControlGroups(formatControlGroups(both))).toEqual(both);
   });
 
-  it("says when processes were killed for want of memory", async () => {
+  it("is not to spare CPU time when it is to die", async () => {
+    const directory = await temporaryDirectory();
+    const group = new ControlGroup({ directory, controllers: ["cpu"], lacking: undefined }, "g");
+    group.bound({ cpus: 0.01 });
+    group.kill();
+    const read = (name: string): Promise<string> => readFile(join(directory, "g", name), "utf8");
+    expect([await read("cpu.max"), await read("cgroup.kill")]).toEqual(["max 100000", "1"]);
+  });
+
+  it("says whose memory had come to an end when processes were killed for want of it", async () => {
     const directory = await temporaryDirectory();
     const group = new ControlGroup({ directory, controllers: ["memory"], lacking: undefined }, "g");
-    const said = async (kills: number): Promise<boolean> => {
-      await writeFile(join(directory, "g", "memory.events"), `low 0\noom 5\noom_kill ${kills}\noom_group_kill 0\n`);
-      return group.ranOutOfMemory;
+    const said = async (atLimit: number, kills: number): Promise<string | undefined> => {
+      const events = `low 0\noom ${atLimit}\noom_kill ${kills}\noom_group_kill 0\n`;
+      await writeFile(join(directory, "g", "memory.events"), events);
+      return group.memoryShortage;
     };
-    expect([await said(0), await said(2)]).toEqual([false, true]);
+    expect([await said(5, 0), await said(5, 2), await said(0, 2)]).toEqual([undefined, "command", "machine"]);
   });
+});
+
+it("a control group that fails is the machine's failure, not that of a program which is not there", async () => {
+  const directory = await temporaryDirectory();
+  const runner = new Runner({ directory: join(directory, "absent"), controllers: [], lacking: undefined });
+  onTestFinished(() => {
+    runner.close();
+  });
+  const command = {
+    arguments: ["/bin/true"],
+    environment: {},
+    workingDirectory: directory,
+    ownDirectory: directory,
+    stdoutPath: join(directory, "stdout"),
+    stderrPath: join(directory, "stderr"),
+    timeoutMs: 60_000,
+    maxStdioBytes: 1_000,
+  };
+  await expect(runner.run(command, new AbortController().signal)).rejects.toThrow(
+    "the command's control group: ENOENT",
+  );
 });
 
 it("an action is bounded by what it asks for", () => {
@@ -120,4 +142,7 @@ it("an action is bounded by what it asks for", () => {
     resourceLimits(Object.entries(properties).map(([name, value]) => ({ name, value })));
   expect(asked({ cpu_count: "2", memory_kb: "1024", OSFamily: "linux" })).toEqual({ cpus: 2, memoryBytes: 1_048_576 });
   expect(asked({ cpu_count: "many", memory_kb: "0" })).toEqual({});
+  // The kernel takes no parts of bytes, and only so many of them.
+  expect(asked({ memory_kb: "1000.001" })).toEqual({ memoryBytes: 1001 * 1024 });
+  expect(asked({ cpu_count: "1e300", memory_kb: "1e300" })).toEqual({ cpus: 1e6, memoryBytes: 1.024e15 });
 });

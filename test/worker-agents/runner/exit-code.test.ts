@@ -9,10 +9,14 @@ it("is an int32, which those of Windows are not", () => {
 });
 
 it("tells of a signal where there are signals, and of a crash as Windows names it", () => {
-  expect(exitText(139, "linux")).toBe("exit code 139, as of SIGSEGV");
-  expect(exitText(255, "linux")).toBe("exit code 255");
-  expect(exitText(139, "win32")).toBe("exit code 139");
-  expect(exitText(-1073741819, "win32")).toBe("exit code -1073741819 (0xC0000005)");
+  expect(exitText(139, false, "linux")).toBe("exit code 139, as of SIGSEGV");
+  expect([false, true].map((known) => exitText(137, known, "linux"))).toEqual([
+    "exit code 137, as of SIGKILL; the machine may have had no memory left",
+    "exit code 137, as of SIGKILL",
+  ]);
+  expect(exitText(255, false, "linux")).toBe("exit code 255");
+  expect(exitText(139, false, "win32")).toBe("exit code 139");
+  expect(exitText(-1073741819, false, "win32")).toBe("exit code -1073741819 (0xC0000005)");
 });
 
 it("is that of a shell for what the operating system would not run, and none where the machine is at fault", () => {
