@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
 import { ConnectProxy, proxied } from "../endpoint/connect-proxy.ts";
 import { execute, clientsOver } from "./clients.ts";
@@ -31,6 +33,12 @@ it.each([
   [["agent", "--endpoint", "http://127.0.0.1:1", "--work-dir", "/dev/null/work"], /\/dev\/null\/work/],
 ])("remex %j says in one line what to put right, and exits with 1", async (args, message) => {
   expect(await run(args).fault()).toMatch(message);
+});
+
+it("the built command runs by its own name, as a service and a container start it", async () => {
+  const PATH = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
+  const { stdout } = await promisify(execFile)("dist/remex.js", ["--version"], { env: { PATH } });
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+/);
 });
 
 it("remex agent says that the Worker does not serve its instance", async () => {

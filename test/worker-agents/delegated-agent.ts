@@ -48,9 +48,9 @@ export async function startDelegatedAgent(properties: readonly string[] = []): P
   const peer = await startPeer();
   const work = await temporaryDirectory();
   const node = [process.execPath, "--experimental-transform-types", "--disable-warning=ExperimentalWarning"];
-  const flags = ["--endpoint", peer.endpoint.href, "--work-dir", work, "--sandbox", "none", "--log-level", "warn"];
+  const flags = ["--endpoint", peer.endpoint.href, "--work-dir", work, "--sandbox", "none", "--log-level", "fatal"];
   const [program = "", ...args] = inScope(properties, [...node, REMEX, "agent", ...flags]);
-  const agent = spawn(program, args, { stdio: ["ignore", "inherit", "inherit"] });
+  const agent = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
   const exited = once(agent, "exit");
   onTestFinished(async () => {
     agent.kill("SIGKILL");
