@@ -5,7 +5,6 @@ import type { Level, Logger } from "pino";
 import { grantsAnything } from "../src/config/config.ts";
 import type { AccessConfig } from "../src/config/schema.ts";
 import { readConfigFile } from "./config-file.ts";
-import { claimDataDirectory } from "./data-directory.ts";
 import { errorCode, Fault } from "./fault.ts";
 import { clientAddress, explainListenFault } from "./listening.ts";
 import type { LocalWorker } from "./local-worker.ts";
@@ -95,6 +94,8 @@ async function runStart(flags: StartFlags): Promise<void> {
   const terminated = terminationSignal();
   const logger = createLogger(flags.logLevel);
   const config = configuredInstance(flags);
+  // Imported late: Node.js 22 warns of node:sqlite, and the other commands have no use for it.
+  const { claimDataDirectory } = await import("./data-directory.ts");
   const data = claimDataDirectory(flags.data);
   const parts = new RunningParts(logger);
   const run: Run = { flags, config, directory: data.path, logger, parts, terminated };

@@ -60,7 +60,8 @@ async function checkLinks(work: WorkDirectory): Promise<Finding> {
     return { about, state: "well", text: "inputs are linked into place" };
   }
   const text =
-    "inputs are copied, but in a sandbox, since this user may write to any file: run the agent as one who is not root";
+    "inputs are copied, but in a sandbox, since this user may write to any file, or a file loses its mode with one of its " +
+    "links: run the agent as one who is not root, and on Windows on an NTFS disk";
   return { about, state: "doubtful", text };
 }
 
