@@ -226,6 +226,16 @@ export class Books {
     return false;
   }
 
+  /** Whether one agent at least would take from the group, had it nothing else to do. It may have less than it offers. */
+  isWithinReach(group: BookedGroup): boolean {
+    for (const agent of this.agents.values()) {
+      const { capacityMilli: has } = agent;
+      const isEnough = (["cpu", "memory"] as const).every((name) => amountMilli(group.wanted, name) <= has[name]);
+      if (isEnough && agent.maxActions > 0 && this.serves(agent, group)) return true;
+    }
+    return false;
+  }
+
   /** Whether what the agent's leases leave is enough for one more. */
   hasRoom(agent: BookedAgent, wanted: readonly PlatformProperty[]): boolean {
     if (agent.leases.size >= agent.maxActions) return false;
@@ -255,7 +265,10 @@ export class Books {
     for (const group of this.groups.values()) group.refusedSinceMs = -Infinity;
     this.spentAtMs.clear();
     for (const { spent, request, endedAtMs } of this.executions.values()) {
-      if (spent) this.spentAtMs.set(request.actionKey, endedAtMs);
+      if (!spent) continue;
+      // Of two executions of an action the one that was queued first may be the last to end.
+      const lastMs = this.spentAtMs.get(request.actionKey) ?? endedAtMs;
+      this.spentAtMs.set(request.actionKey, Math.max(lastMs, endedAtMs));
     }
   }
 

@@ -120,7 +120,7 @@ function* duties({ limits, executions, live, agents, groups }: Books): Iterable<
 export class StarvationWatch {
   #first: { readonly execution: BookedExecution; readonly sinceMs: number } | undefined;
 
-  /** Agents came or went, or the clock jumped: the wait begins anew. */
+  /** Agents came or went, the clock jumped, or the alarm was late: the wait begins anew. */
   disturbed(): void {
     this.#first = undefined;
   }
@@ -130,7 +130,8 @@ export class StarvationWatch {
     for (const group of state.groups.all()) {
       const head = group.queue.first;
       const execution = head && books.live.get(head.id);
-      if (execution === undefined || group.members.length === 0) continue;
+      const booked = books.groups.get(group.requirement.key);
+      if (execution === undefined || booked === undefined || !books.isWithinReach(booked)) continue;
       if (first === undefined || comesBefore(execution, first)) first = execution;
     }
     if (first === undefined || first !== this.#first?.execution) {

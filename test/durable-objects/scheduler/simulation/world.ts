@@ -93,6 +93,8 @@ export class World {
       this.wallMs = Math.max(this.wallMs, nextMs);
       this.tick();
     }
+    // What was due meanwhile did not happen, and who waits for it can't be served.
+    if (late) this.#starvation.disturbed();
     this.wallMs = untilMs;
     this.#beat();
   }
