@@ -59,9 +59,12 @@ async function checkLinks(work: WorkDirectory): Promise<Finding> {
   if ((await safePlacementMode(work.newTemporaryFile())) === "hard-link") {
     return { about, state: "well", text: "inputs are linked into place" };
   }
-  const text =
-    "inputs are copied, but in a sandbox, since this user may write to any file, or a file loses its mode with one of its " +
-    "links: run the agent as one who is not root, and on Windows on an NTFS disk";
+  // See safePlacementMode: only one of the two can be so on each system.
+  const why =
+    process.platform === "win32"
+      ? "a read-only file here becomes writable with the removal of one of its links: use an NTFS disk"
+      : "this user may write to any file: run the agent as one who is not root";
+  const text = `inputs are copied, but in a sandbox, since ${why}`;
   return { about, state: "doubtful", text };
 }
 
