@@ -63,6 +63,26 @@ describe.skipIf(!BASH)("bash", () => {
   });
 });
 
+describe.skipIf(!canRun("fish"))("fish", () => {
+  it.each([
+    ["tool ", ["run", "store"]],
+    ["tool s", ["store"]],
+    ["tool run --", ["--mode", "--work-dir", "--key", "--name", "--help"]],
+    ["tool run --mode ", ["fast", "safe"]],
+    ["tool run --mode f", ["fast"]],
+    ["tool run --name ", []],
+    ["tool run --key b", ["b file", "b.txt"]],
+    ["tool run --work-dir b", []],
+    ["tool run --work-dir d", ["directory/"]],
+    ["tool store ", ["check", "size"]],
+    ["tool store check --d", ["--deep"]],
+    ["tool store size by", ["bytes"]],
+    ["tool run --mode safe --k", ["--key"]],
+  ])("completes %j", (line, words) => {
+    expect(completedByFish(line).toSorted()).toEqual(words.toSorted());
+  });
+});
+
 describe.each([
   ["bash", bashCompletion],
   ["fish", fishCompletion],
@@ -116,4 +136,18 @@ function completedByBash(line: string): string[] {
     _tool; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const output = execFileSync("bash", ["-c", commands], { encoding: "utf8", cwd: scratchDirectory() });
   return output.split("\n").filter((word) => word !== "");
+}
+
+/** What fish would, in such a directory. */
+function completedByFish(line: string): string[] {
+  const commands = `
+    mkdir directory; touch "b file" b.txt
+    ${fishCompletion("tool", sample())}
+    complete --do-complete "${line}"`;
+  const output = execFileSync("fish", ["--no-config", "-c", commands], { encoding: "utf8", cwd: scratchDirectory() });
+  // Each is followed by what it is for, behind a tab.
+  return output
+    .split("\n")
+    .flatMap((each) => each.split("\t").slice(0, 1))
+    .filter((word) => word !== "");
 }
