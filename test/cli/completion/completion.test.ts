@@ -40,44 +40,40 @@ describe("the words of a command", () => {
   });
 });
 
+/** Lines of which every shell makes the same. */
+const COMPLETED_BY_ALL: [line: string, words: string[]][] = [
+  ["tool s", ["store"]],
+  ["tool run --", ["--mode", "--work-dir", "--key", "--name", "--help"]],
+  ["tool run --mode ", ["fast", "safe"]],
+  ["tool run --mode f", ["fast"]],
+  ["tool run --name ", []],
+  ["tool run --key b", ["b file", "b.txt"]],
+  ["tool run --work-dir b", []],
+  ["tool store check --d", ["--deep"]],
+  ["tool store size by", ["bytes"]],
+  ["tool run --mode safe --k", ["--key"]],
+];
+
 const script = bashCompletion("tool", sample());
 const BASH = canRun("bash");
 
 describe.skipIf(!BASH)("bash", () => {
-  it.each([
+  it.each<[line: string, words: string[]]>([
     ["tool ", ["run", "store", "--help"]],
-    ["tool s", ["store"]],
-    ["tool run --", ["--mode", "--work-dir", "--key", "--name", "--help"]],
-    ["tool run --mode ", ["fast", "safe"]],
-    ["tool run --mode f", ["fast"]],
-    ["tool run --name ", []],
-    ["tool run --key b", ["b file", "b.txt"]],
-    ["tool run --work-dir b", []],
+    ...COMPLETED_BY_ALL,
     ["tool run --work-dir d", ["directory"]],
     ["tool store ", ["check", "size", "--help"]],
-    ["tool store check --d", ["--deep"]],
-    ["tool store size by", ["bytes"]],
-    ["tool run --mode safe --k", ["--key"]],
   ])("completes %j", (line, words) => {
     expect(completedByBash(line).toSorted()).toEqual(words.toSorted());
   });
 });
 
 describe.skipIf(!canRun("fish"))("fish", () => {
-  it.each([
+  it.each<[line: string, words: string[]]>([
     ["tool ", ["run", "store"]],
-    ["tool s", ["store"]],
-    ["tool run --", ["--mode", "--work-dir", "--key", "--name", "--help"]],
-    ["tool run --mode ", ["fast", "safe"]],
-    ["tool run --mode f", ["fast"]],
-    ["tool run --name ", []],
-    ["tool run --key b", ["b file", "b.txt"]],
-    ["tool run --work-dir b", []],
+    ...COMPLETED_BY_ALL,
     ["tool run --work-dir d", ["directory/"]],
     ["tool store ", ["check", "size"]],
-    ["tool store check --d", ["--deep"]],
-    ["tool store size by", ["bytes"]],
-    ["tool run --mode safe --k", ["--key"]],
   ])("completes %j", (line, words) => {
     expect(completedByFish(line).toSorted()).toEqual(words.toSorted());
   });
